@@ -1,0 +1,1 @@
+"""Compiled kernels: gate units in Cython and C. Nothing but hot loops lives here; ``gxevent.runtime`` drives them."""

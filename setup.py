@@ -1,0 +1,42 @@
+"""Build of the compiled core and the folder-to-package map; all metadata is in pyproject.toml."""
+
+import os
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+DEBUG = bool(os.environ.get("GXEVENT_DEBUG_BUILD"))
+"""A debug build checks every index and keeps C assertions: the same tests run on it (`make debug`)."""
+
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": DEBUG,
+    "wraparound": False,
+    "initializedcheck": DEBUG,
+    "cdivision": not DEBUG,
+    "freethreading_compatible": True,
+}
+
+if sys.platform == "win32":
+    FLAGS = ["/O2"]
+else:
+    # No contraction to fused multiply-add and no -march: the same integers and floats on every machine.
+    FLAGS = ["-O3", "-std=c11", "-ffp-contract=off", "-fno-math-errno"] + (["-UNDEBUG", "-g"] if DEBUG else [])
+
+extensions = [
+    Extension(
+        f"gxevent.core.{source.stem}",
+        [str(source)],
+        depends=[str(header) for header in Path("cython_core").glob("*.h")],
+        include_dirs=["cython_core"],
+        extra_compile_args=FLAGS,
+    )
+    for source in sorted(Path("cython_core").glob("_*.pyx"))
+]
+
+setup(
+    package_dir={"gxevent": "gxevent", "gxevent.core": "cython_core", "gxevent.train": "train"},
+    ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, build_dir="build/cython"),
+)

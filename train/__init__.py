@@ -1,0 +1,1 @@
+"""Training by discrete state transition (needs the extra ``train``)."""
