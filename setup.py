@@ -1,6 +1,7 @@
 """Build of the compiled core and the folder-to-package map; all metadata is in pyproject.toml."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -36,7 +37,22 @@ extensions = [
     for source in sorted(Path("cython_core").glob("_*.pyx"))
 ]
 
+
+
+def mirror_declarations() -> str:
+    """Lay the .pxd files out as gxevent/core/, where Cython looks for what the modules share; returns that root."""
+    root = Path("build/declarations")
+    core = root / "gxevent" / "core"
+    core.mkdir(parents=True, exist_ok=True)
+    for package in (core.parent, core):
+        (package / "__init__.pxd").touch()
+    for declaration in Path("cython_core").glob("*.pxd"):
+        if not (core / declaration.name).exists() or (core / declaration.name).read_bytes() != declaration.read_bytes():
+            shutil.copy(declaration, core)
+    return str(root)
+
+
 setup(
     package_dir={"gxevent": "gxevent", "gxevent.core": "cython_core", "gxevent.train": "train"},
-    ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, build_dir="build/cython"),
+    ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, build_dir="build/cython", include_path=[mirror_declarations()]),
 )

@@ -1,0 +1,99 @@
+"""gxevent: event-stream runtime for ternary neural networks.
+
+    import gxevent as gx
+    net = gx.load_network("net.gxn")        # a trained TernaryNetwork
+    graph = gx.compile(net)                 # EventGraph; graph.graph is a networkx.MultiDiGraph
+    result = gx.Engine(graph).run(frames)   # frames int8 (n, *input_shape): scores, accumulators, exact counts
+
+Names are imported when first used, so that ``import gxevent`` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "gxevent.compiler": ("compile",),
+    "gxevent.connectivity": ("Sparse",),
+    "gxevent.encoder": ("Encoder",),
+    "gxevent.errors": (
+        "CapacityError",
+        "CrosscheckError",
+        "FormatError",
+        "GxError",
+        "MissingExtraError",
+        "NetworkError",
+        "OptionError",
+        "ShapeError",
+        "UnsupportedError",
+    ),
+    "gxevent.events": ("EventStream", "open_dataset", "open_events"),
+    "gxevent.files": ("load", "load_graph", "load_network", "save"),
+    "gxevent.graph": ("EventGraph", "Population", "Projection"),
+    "gxevent.layers": (
+        "Activation",
+        "Add",
+        "AvgPool2d",
+        "BatchNorm",
+        "Conv2d",
+        "Dense",
+        "Flatten",
+        "MaxPool2d",
+        "Pad2d",
+        "SumPool2d",
+    ),
+    "gxevent.network": ("TernaryNetwork",),
+    "gxevent.runtime": ("Engine", "Result", "Trace"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = [*sorted(_HOME_OF), "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    except KeyError:
+        raise AttributeError(f"module 'gxevent' has no attribute {name!r}") from None
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if TYPE_CHECKING:
+    from gxevent.compiler import compile
+    from gxevent.connectivity import Sparse
+    from gxevent.encoder import Encoder
+    from gxevent.errors import (
+        CapacityError,
+        CrosscheckError,
+        FormatError,
+        GxError,
+        MissingExtraError,
+        NetworkError,
+        OptionError,
+        ShapeError,
+        UnsupportedError,
+    )
+    from gxevent.events import EventStream, open_dataset, open_events
+    from gxevent.files import load, load_graph, load_network, save
+    from gxevent.graph import EventGraph, Population, Projection
+    from gxevent.layers import (
+        Activation,
+        Add,
+        AvgPool2d,
+        BatchNorm,
+        Conv2d,
+        Dense,
+        Flatten,
+        MaxPool2d,
+        Pad2d,
+        SumPool2d,
+    )
+    from gxevent.network import TernaryNetwork
+    from gxevent.runtime import Engine, Result, Trace
