@@ -1,0 +1,261 @@
+"""Data sets: labelled recordings or images in a folder or archive, read as they lie there.
+
+Layouts
+-------
+- ``split/label/file`` or ``label/file`` in a folder, zip or tar (below any one folder that holds everything); splits
+  are named train, test, val (also training, testing, valid, validation) in any case;
+- IDX files in one folder or archive (MNIST layout: ``train-images-idx3-ubyte``, …, plain or gzip);
+- a CSV manifest with the columns ``path``, ``label`` and perhaps ``split``, paths relative to it;
+- one recording, without label.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gxevent.errors import FormatError, OptionError
+from gxevent.events.archive import Folder, Store, open_store
+from gxevent.events.idx import find_idx, open_idx
+from gxevent.events.readers import decode_events
+from gxevent.events.stream import EventStream
+from gxevent.store import read_bytes
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "test": "test",
+    "testing": "test",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+}
+"""Folder name in lower case -> name of the split."""
+
+_EXPECTED = "expected split/label/file or label/file (splits: train, test, val), IDX files, or one recording"
+_ASIDE = re.compile(r"(^|/)(\.|__MACOSX/|README|LICEN[CS]E)|\.(md|sha256)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One recording or image: its path inside the data set, its class, its split (None: not known)."""
+
+    id: str
+    label: str | None
+    split: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Samples in a fixed order, loaded one at a time.
+
+    ``kind`` is ``"events"`` or ``"images"``; ``classes`` are the label names of the whole source, whatever the split,
+    numbers in numeric order. The index of a class is the network's matter: compare names. May be shared by threads
+    and pickled.
+    """
+
+    source: str
+    kind: str
+    samples: tuple[Sample, ...]
+    classes: tuple[str, ...]
+    _load: Callable[[Sample], EventStream | NDArray[np.uint8]]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def load(self, i: int) -> EventStream | NDArray[np.uint8]:
+        """Sample ``i``: an EventStream, or an image uint8 (H, W). FormatError names archive and file."""
+        return self._load(self.samples[i])
+
+    def __iter__(self) -> Iterator[tuple[Sample, EventStream | NDArray[np.uint8]]]:
+        """Pairs of sample and what :meth:`load` gives, in order."""
+        return ((sample, self._load(sample)) for sample in self.samples)
+
+    def images(self) -> NDArray[np.uint8]:
+        """All images at once, uint8 (n, H, W). OptionError for a data set of events."""
+        if self.kind != "images":
+            raise OptionError(f"{self.source}: holds recordings of events, not images; load them one at a time")
+        return (
+            np.stack([self._load(sample) for sample in self.samples]) if self.samples else np.zeros((0, 0, 0), np.uint8)
+        )
+
+
+def open_dataset(
+    path: str | os.PathLike[str],
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    width: int | None = None,
+    height: int | None = None,
+) -> DataSet:
+    """Open a data set in any of the layouts above.
+
+    Parameters
+    ----------
+    split
+        ``"test"``, ``"train"``, ``"val"`` or ``"all"``; by default ``"test"`` where there is one, else ``"all"``.
+    limit
+        Take this many: of images the first, of recordings evenly spaced ones, since those lie sorted by class.
+    width, height
+        Sensor of the recordings, where their files do not say it.
+
+    Samples are sorted by id, numbers in ids by their value ("2.bin" before "10.bin").
+
+    Raises
+    ------
+    FormatError
+        when there is nothing there, or nothing that has one of the layouts.
+    OptionError
+        for a split that the source does not have (the message lists those it has), or a limit below 1.
+    """
+    path = Path(path)
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 1):
+        raise OptionError(f"limit: expected a whole number >= 1, got {limit!r}")
+    if not path.exists():
+        raise FormatError(f"{path}: no such file or folder")
+    store = open_store(path)
+    if store is not None and (found := find_idx(store.names)):
+        chosen = _choose(tuple(found), split, path)
+        images, labels = open_idx(store, found, chosen, path)
+        samples = [Sample(f"{s}/{i:05d}", label, s) for s in images for i, label in enumerate(labels[s])]
+        classes = _classes(label for known in labels.values() for label in known)
+        return DataSet(str(path), "images", tuple(samples[:limit]), classes, _Images(images))
+    if store is not None:
+        samples, members = _labelled(store, path)
+        load = _Members(str(path), store, members, width, height)
+    elif (manifest := _manifest(path)) is not None:
+        samples = manifest
+        load = _Members(str(path.parent), Folder(path.parent), {s.id: s.id for s in samples}, width, height)
+    else:
+        _choose((), split, path)
+        sample = Sample(path.name, None)
+        return DataSet(str(path), "events", (sample,), (), _Single(str(path), width, height))
+    classes = _classes(sample.label for sample in samples)
+    chosen = _choose(tuple(dict.fromkeys(s.split for s in samples if s.split)), split, path)
+    samples = [s for s in samples if s.split in chosen or s.split is None]
+    if limit is not None and limit < len(samples):
+        samples = [samples[i * len(samples) // limit] for i in range(limit)]
+    return DataSet(str(path), "events", tuple(samples), classes, load)
+
+
+@dataclass(frozen=True)
+class _Members:
+    """Loads recordings from a store: sample id -> name of the file in it."""
+
+    source: str
+    store: Store
+    members: dict[str, str]
+    width: int | None
+    height: int | None
+
+    def __call__(self, sample: Sample) -> EventStream:
+        data = self.store.read(self.members[sample.id])
+        return decode_events(data, f"{self.source}/{sample.id}", width=self.width, height=self.height)
+
+
+@dataclass(frozen=True)
+class _Single:
+    """Loads the one recording."""
+
+    path: str
+    width: int | None
+    height: int | None
+
+    def __call__(self, sample: Sample) -> EventStream:
+        return decode_events(read_bytes(Path(self.path)), self.path, width=self.width, height=self.height)
+
+
+@dataclass(frozen=True)
+class _Images:
+    """Gives images of IDX files, by the split and number in the sample's id."""
+
+    images: dict[str, NDArray[np.uint8]]
+
+    def __call__(self, sample: Sample) -> NDArray[np.uint8]:
+        split, _, number = sample.id.partition("/")
+        return self.images[split][int(number)]
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key: runs of digits by their value, all else as text."""
+    return tuple((0, int(part), part) if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", name))
+
+
+def _classes(labels: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(sorted({label for label in labels if label is not None}, key=natural))
+
+
+def _choose(present: tuple[str, ...], split: str | None, path: Path) -> tuple[str, ...]:
+    """Splits to take, of those present."""
+    if split is None:
+        return ("test",) if "test" in present else present
+    if split.lower() == "all":
+        return present
+    wanted = SPLITS.get(split.lower())
+    if wanted not in present:
+        has = ", ".join(sorted(present)) or "no splits"
+        raise OptionError(f"{path}: has no split {split!r}; it has {has}; choose one of them or 'all'")
+    return (wanted,)
+
+
+def _labelled(store: Store, path: Path) -> tuple[list[Sample], dict[str, str]]:
+    """Samples of a store in natural order, and the name in the store of each id."""
+    names = [name for name in store.names if not _ASIDE.search(name)]
+    if not names:
+        raise FormatError(f"{path}: holds no recordings; {_EXPECTED}")
+    parts = {name: PurePosixPath(name).parts for name in sorted(names, key=natural)}
+    split_layout = any(len(p) >= 3 and p[-3].lower() in SPLITS for p in parts.values())
+    depth = 3 if split_layout else 2
+    # Archives often hold everything in one folder: ``outer``. Shallower files are notes beside the folders.
+    outer = max((p for p in parts.values()), key=len)[:-depth]
+    samples, members, misfits = [], {}, []
+    for name, p in parts.items():
+        inner = p[len(outer) :]
+        if len(inner) != depth or p[: len(outer)] != outer or (split_layout and inner[0].lower() not in SPLITS):
+            misfits.append(name)
+            continue
+        if not split_layout and inner[0].lower() in SPLITS:
+            raise FormatError(f"{path}: {name} has no label: no folder between split and file; {_EXPECTED}")
+        sample = Sample("/".join(inner), inner[-2], SPLITS[inner[0].lower()] if split_layout else None)
+        samples.append(sample)
+        members[sample.id] = name
+    if len(samples) < len(misfits) or not samples:
+        hint = (
+            "open the archive itself"
+            if misfits[0].lower().endswith((".zip", ".tar", ".gz", ".tgz", ".xz"))
+            else _EXPECTED
+        )
+        raise FormatError(f"{path}: {len(misfits)} of {len(names)} files, such as {misfits[0]}, have no label; {hint}")
+    return samples, members
+
+
+def _manifest(path: Path) -> list[Sample] | None:
+    """Samples of a CSV manifest in its order; None when the file is none."""
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        return None
+    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
+        rows = csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+        header = [name.strip().lower() for name in next(rows, [])]
+        if "path" not in header or "label" not in header:
+            return None
+        samples = []
+        for number, row in enumerate(rows, 2):
+            if not row:
+                continue
+            if len(row) < len(header):
+                raise FormatError(f"{path}: line {number} has {len(row)} of {len(header)} columns; complete it")
+            cell = dict(zip(header, row, strict=False))
+            split = cell.get("split", "").strip().lower()
+            if split and split not in SPLITS:
+                raise FormatError(f"{path}: line {number}: split {split!r} is not one of {', '.join(sorted(SPLITS))}")
+            samples.append(Sample(cell["path"].strip(), cell["label"].strip() or None, SPLITS.get(split)))
+    if not samples:
+        raise FormatError(f"{path}: a manifest without rows; expected lines path,label[,split]")
+    return samples
