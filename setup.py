@@ -38,7 +38,6 @@ extensions = [
 ]
 
 
-
 def mirror_declarations() -> str:
     """Lay the .pxd files out as gxevent/core/, where Cython looks for what the modules share; returns that root."""
     root = Path("build/declarations")
@@ -54,5 +53,10 @@ def mirror_declarations() -> str:
 
 setup(
     package_dir={"gxevent": "gxevent", "gxevent.core": "cython_core", "gxevent.train": "train"},
-    ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, build_dir="build/cython", include_path=[mirror_declarations()]),
+    ext_modules=cythonize(
+        extensions,
+        compiler_directives=DIRECTIVES,
+        build_dir="build/cython-debug" if DEBUG else "build/cython",
+        include_path=[mirror_declarations()],
+    ),
 )

@@ -5,13 +5,13 @@
     graph = gx.compile(net)                 # EventGraph; graph.graph is a networkx.MultiDiGraph
     result = gx.Engine(graph).run(frames)   # frames int8 (n, *input_shape): scores, accumulators, exact counts
 
-Names are imported when first used, so that ``import gxevent`` is quick.
+Names are imported when first used, so that ``import gxevent`` is quick; ``__init__.pyi`` tells type checkers of them.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -49,7 +49,7 @@ _HOMES = {
     "gxevent.runtime": ("Engine", "Result", "Trace"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-__all__ = [*sorted(_HOME_OF), "__version__"]  # noqa: PLE0604
+__all__ = [*sorted(_HOME_OF), "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -63,37 +63,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
-
-
-if TYPE_CHECKING:
-    from gxevent.compiler import compile
-    from gxevent.connectivity import Sparse
-    from gxevent.encoder import Encoder
-    from gxevent.errors import (
-        CapacityError,
-        CrosscheckError,
-        FormatError,
-        GxError,
-        MissingExtraError,
-        NetworkError,
-        OptionError,
-        ShapeError,
-        UnsupportedError,
-    )
-    from gxevent.events import EventStream, open_dataset, open_events
-    from gxevent.files import load, load_graph, load_network, save
-    from gxevent.graph import EventGraph, Population, Projection
-    from gxevent.layers import (
-        Activation,
-        Add,
-        AvgPool2d,
-        BatchNorm,
-        Conv2d,
-        Dense,
-        Flatten,
-        MaxPool2d,
-        Pad2d,
-        SumPool2d,
-    )
-    from gxevent.network import TernaryNetwork
-    from gxevent.runtime import Engine, Result, Trace

@@ -106,7 +106,8 @@ def _check_levels(layer: Dense | Conv2d, found: Problems, changes: dict[str, Any
     layout = "(out, in)" if ndim == 2 else "(out, in / groups, rows, columns)"
     if weight.dtype.kind not in "iu":
         found.add(
-            "weight", f"expected int8 levels of Z_{layer.levels}, got {weight.dtype}: quantise it first, see gxevent.grid"
+            "weight",
+            f"expected int8 levels of Z_{layer.levels}, got {weight.dtype}: quantise it first, see gxevent.grid",
         )
         return
     if weight.ndim != ndim or 0 in weight.shape:
@@ -224,7 +225,9 @@ def _flow_dense(layer: Dense, source: Signal, found: Problems) -> Signal | None:
     if len(source.shape) != 1:
         found.add("inputs", f"needs a vector, its input has shape {source.shape}: put a Flatten before it")
     elif layer.weight.shape[1] != source.shape[0]:
-        found.add("weight", f"takes {layer.weight.shape[1]} inputs (axis 1), but the layer before has {source.shape[0]}")
+        found.add(
+            "weight", f"takes {layer.weight.shape[1]} inputs (axis 1), but the layer before has {source.shape[0]}"
+        )
     return Signal((layer.weight.shape[0],), "sums", 1, grid.unit(layer.levels) * source.unit)
 
 

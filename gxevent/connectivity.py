@@ -125,7 +125,7 @@ class Dense(Rule):
 
 
 def _are_levels(weight: Levels, shape: tuple[int, ...]) -> bool:
-    return weight.shape == shape and weight.dtype == np.int8 and -64 <= weight.min() and weight.max() <= 64
+    return weight.shape == shape and weight.dtype == np.int8 and weight.min() >= -64 and weight.max() <= 64
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,9 @@ class _Windowed(Rule):
             size, made = self.source_shape[1 + i], self.target_shape[1 + i]
             room = size + before_and_after - self.dilation[i] * (self.kernel[i] - 1) - 1
             if room < 0 or made != room // self.stride[i] + 1:
-                return f"kernel {self.kernel}, stride {self.stride} and padding {self.padding} give another target shape"
+                return (
+                    f"kernel {self.kernel}, stride {self.stride} and padding {self.padding} give another target shape"
+                )
         return ""
 
     def taps(self) -> Iterator[Tap]:

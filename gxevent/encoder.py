@@ -29,7 +29,7 @@ class Encoder:
     ``low, high``
         Cut points of the image encoders.
     ``window``
-        The window of a stream that makes one frame: ``"all"``, a time such as ``"100ms"``, a count such as ``"2000ev"``.
+        What makes one frame of a stream: ``"all"``, a time such as ``"100ms"``, a count such as ``"2000ev"``.
     ``downsample``
         Sensor pixels along each side that share one input pixel.
     """

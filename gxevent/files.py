@@ -154,7 +154,9 @@ def _to_graph(body: dict[str, Any], tensors: Tensors) -> EventGraph:
         return {k[len(prefix) :]: a for k, a in tensors.items() if k.startswith(prefix) and "/" not in k[len(prefix) :]}
 
     populations = [
-        Population(**{key: _tuples(value) for key, value in settings.items()}, **arrays(f"populations/{settings['name']}/"))
+        Population(
+            **{key: _tuples(value) for key, value in settings.items()}, **arrays(f"populations/{settings['name']}/")
+        )
         for settings in body["populations"]
     ]
     projections = []

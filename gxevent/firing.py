@@ -25,8 +25,9 @@ def affine(
     Parameters are float32 arrays of shape (channels,); so are the results ``scale`` and ``offset``.
     """
     gamma, beta, mean, var = (np.asarray(a, dtype=np.float32) for a in (gamma, beta, mean, var))
-    scale = gamma / np.sqrt(var + np.float32(eps))
-    return scale, beta - mean * scale
+    with np.errstate(over="ignore", invalid="ignore"):  # the compiler refuses what is not finite, naming the layer
+        scale = gamma / np.sqrt(var + np.float32(eps))
+        return scale, beta - mean * scale
 
 
 def preactivation(

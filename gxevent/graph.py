@@ -37,6 +37,8 @@ class Population:
         N of the space Z_N of its outputs (input and fire).
     unit
         Real value of the integer 1: of a level (input, fire) or of a sum (sum, readout).
+    layer
+        The network layer whose output it gives, empty in a graph built by hand.
     hi, lo : int32 (C, K), polarity : int8 (C,)
         A unit of channel c fires ``polarity[c] * k`` for the largest k with ``s >= hi[c, k-1]``, and
         ``-polarity[c] * k`` for the largest k with ``s <= lo[c, k-1]``; it is silent in between. K = 2**(N-1) steps,
@@ -50,6 +52,7 @@ class Population:
     role: str
     levels: int = 1
     unit: float = 1.0
+    layer: str = ""
     hi: NDArray[np.int32] | None = None
     lo: NDArray[np.int32] | None = None
     polarity: NDArray[np.int8] | None = None
@@ -109,7 +112,7 @@ class EventGraph:
     def __post_init__(self) -> None:
         object.__setattr__(self, "graph", self._build())
         self._check()
-        order = [n for n in nx.lexicographical_topological_sort(self.graph, key=list(self.populations).index)]
+        order = list(nx.lexicographical_topological_sort(self.graph, key=list(self.populations).index))
         object.__setattr__(self, "populations", {name: self.populations[name] for name in order})
 
     @classmethod
@@ -221,7 +224,7 @@ class EventGraph:
         return [Route(p.name, p.source, *p.rule.fan_in(at)) for p in self.incoming(population)]
 
     def unit_graph(self, limit: int | None = 1_000_000) -> nx.MultiDiGraph:
-        """Every unit as node ``(population, unit)``, every nonzero connection as edge with ``level`` and key projection.
+        """Every unit as node ``(population, unit)``, every nonzero connection as edge (key: projection) with ``level``.
 
         Raises CapacityError when there are more than ``limit`` connections (an edge takes about 300 bytes);
         ``limit=None`` builds it whatever it takes.

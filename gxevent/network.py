@@ -94,7 +94,8 @@ class TernaryNetwork:
             return []
         found = []
         if self.input_levels != self.encoder.levels:
-            found.append(f"input_levels: {self.input_levels}, but encoder {self.encoder.kind!r} makes frames of Z_{self.encoder.levels}")
+            made = f"encoder {self.encoder.kind!r} makes frames of Z_{self.encoder.levels}"
+            found.append(f"input_levels: {self.input_levels}, but {made}")
         if not self.encoder.takes_images and self.input_shape[0] != self.encoder.channels:
             found.append(
                 f"input_shape: {self.input_shape[0]} channels, but encoder {self.encoder.kind!r} with "

@@ -123,7 +123,9 @@ def _decode(path: Path, data: bytes) -> tuple[dict[str, Any], dict[str, NDArray]
 
     size = int.from_bytes(data[:8], "little")
     if len(data) < 10 or data[8:9] != b"{" or size > len(data) - 8:
-        raise FormatError(f"{path}: {'is empty' if not data else 'not a gxevent file, or cut short'} ({len(data)} bytes)")
+        raise FormatError(
+            f"{path}: {'is empty' if not data else 'not a gxevent file, or cut short'} ({len(data)} bytes)"
+        )
     try:
         stored = safetensors.numpy.load(data)
         head = json.loads(json.loads(data[8 : 8 + size])["__metadata__"][_KEY])

@@ -1,0 +1,1 @@
+"""Analysis of networks, graphs, runs and the machine they run on."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +103,7 @@ class _Lowering:
     def run(self) -> EventGraph:
         net = self.network
         levels = int(net.input_levels or 0)
-        self.populations[INPUT] = Population(INPUT, net.input_shape, "input", levels, grid.unit(levels))
+        self.populations[INPUT] = Population(INPUT, net.input_shape, "input", levels, grid.unit(levels), INPUT)
         values: dict[str, Value] = {INPUT: Events(INPUT, net.input_shape)}
         for layer in net.layers:
             value = self.lower(layer, [values[name] for name in layer.inputs])
@@ -111,7 +112,7 @@ class _Lowering:
             values[layer.name] = value
         last = values[net.layers[-1].name]
         assert isinstance(last, Sums), "the network's own check lets only sums through to the read-out"
-        self.close(last, "readout", bias=last.bias, scale=last.scale, offset=last.offset)
+        self.close(last, "readout", net.layers[-1].name, bias=last.bias, scale=last.scale, offset=last.offset)
         return EventGraph(
             self.populations,
             self.projections,
@@ -179,7 +180,7 @@ class _Lowering:
             "max" if isinstance(layer, MaxPool2d) else "sum",
         )
         if isinstance(source, Sums):
-            self.close(source, "sum")
+            self.close(source, "sum", source.name)
             bias = self._pooled_bias(layer, source)
             return Sums(layer.name, made.shape, (Term(layer.name, source.name, rule),), made.unit, bias)
         sums = Sums(layer.name, made.shape, (Term(layer.name, source.population, rule),), made.unit)
@@ -224,9 +225,9 @@ class _Lowering:
 
     # ------------------------------------------------------------------------------------------- closing the sums
 
-    def close(self, sums: Sums, role: str, **parameters) -> Population:
-        """Make the population in which the sums add up, and the projections into it."""
-        population = Population(sums.name, sums.shape, role, unit=sums.unit, **parameters)
+    def close(self, sums: Sums, role: str, layer: str, **parameters: Any) -> Population:
+        """Make the population in which the sums add up, and the projections into it; it gives ``layer``'s output."""
+        population = Population(sums.name, sums.shape, role, unit=sums.unit, layer=layer, **parameters)
         self.populations[sums.name] = population
         for term in sums.terms:
             name = term.name
@@ -254,7 +255,7 @@ class _Lowering:
         """Sums that several layers read get a population of their own, so that they are added up once."""
         if sums.scale is not None:
             return sums  # a batch norm is closed by each activation behind it
-        self.close(sums, "sum")
+        self.close(sums, "sum", sums.name)
         rule = connectivity.Identity(sums.shape, sums.shape)
         return replace(sums, name=f"{sums.name}.shared", terms=(Term(f"{sums.name}.shared", sums.name, rule),))
 
@@ -264,17 +265,17 @@ class _Lowering:
         sums = replace(sums, name=name)
         expression = Expression(sums.shape[0], sums.unit, *sums.per_channel())
         thresholds = fold(expression, layer, max(self._bound(sums), 1))
-        return self._firing(sums, thresholds, layer.levels)
+        return self._firing(sums, thresholds, layer.levels, layer.name)
 
     def hand_on(self, sums: Sums, levels: int) -> Events:
         """A population that sends its sums on as they are: the maximum of levels is a level again."""
         steps = np.arange(1, grid.max_level(levels) + 1, dtype=np.int32)
         hi = np.tile(steps, (sums.shape[0], 1))
-        return self._firing(sums, Thresholds(hi, -hi, np.ones(sums.shape[0], np.int8)), levels)
+        return self._firing(sums, Thresholds(hi, -hi, np.ones(sums.shape[0], np.int8)), levels, sums.name)
 
-    def _firing(self, sums: Sums, thresholds: Thresholds, levels: int) -> Events:
+    def _firing(self, sums: Sums, thresholds: Thresholds, levels: int, layer: str) -> Events:
         population = self.close(
-            sums, "fire", levels=levels, hi=thresholds.hi, lo=thresholds.lo, polarity=thresholds.polarity
+            sums, "fire", layer, levels=levels, hi=thresholds.hi, lo=thresholds.lo, polarity=thresholds.polarity
         )
         self.populations[sums.name] = replace(population, unit=grid.unit(levels))
         return Events(sums.name, sums.shape)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -109,7 +111,7 @@ class Engine:
             raise OptionError(f"mode: expected 'batch' or 'sample', got {mode!r}")
         frames = self.check_frames(frames)
         n = len(frames)
-        inward = self._layouts[self.graph.input.name].inward(frames.reshape(n, -1))
+        inward = self._layouts[self.graph.input.name].inward(frames.reshape(n, self.graph.input.size))
         accumulators = np.zeros((n, self.graph.readout.size), np.int32)
         events = np.zeros((n if count else 0, len(self._senders)), np.int64)
         open_gates = np.zeros((n if count else 0, max(len(self._gated), 1)), np.int64)
@@ -132,11 +134,13 @@ class Engine:
 
     def _share(self, work: Any, n: int) -> None:
         """Let every thread take chunk after chunk until none is left."""
-        begins = iter(range(0, n, CHUNK))  # next() on it is atomic under the GIL
+        waiting = deque(range(0, n, CHUNK))
 
         def loop(worker: int) -> None:
-            for begin in begins:
-                work(worker, begin, min(begin + CHUNK, n))
+            with contextlib.suppress(IndexError):  # none is left
+                while True:
+                    begin = waiting.popleft()
+                    work(worker, begin, min(begin + CHUNK, n))
 
         with ThreadPoolExecutor(self.threads) as pool:
             for done in [pool.submit(loop, worker) for worker in range(self.threads)]:

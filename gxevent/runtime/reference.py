@@ -219,6 +219,7 @@ def project(rule: connectivity.Rule, x: NDArray[np.integer]) -> Ints:
 
 def count_open(rule: connectivity.Rule, x: NDArray[np.integer]) -> NDArray[np.int64]:
     """Gates with nonzero level and nonzero input, per sample: the same projection over 0/1 indicators."""
+
     def indicator(a: NDArray[np.integer]) -> NDArray[np.int8]:
         return (a != 0).astype(np.int8)
 

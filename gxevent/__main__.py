@@ -1,0 +1,5 @@
+"""``python -m gxevent``."""
+
+from gxevent.cli import main
+
+main()

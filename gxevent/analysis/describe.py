@@ -1,0 +1,105 @@
+"""What a file holds: networks, event graphs, runs and recordings described as JSON values and as lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gxevent import files, store
+from gxevent.errors import FormatError
+from gxevent.events import EventStream, open_events
+from gxevent.graph import EventGraph
+from gxevent.network import TernaryNetwork
+from gxevent.runtime import load_run
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """Describe a network, event graph, run folder or event file; the key ``kind`` says which.
+
+    Raises FormatError when it is none of them, or damaged.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if not (path / "summary.json").exists():
+            raise FormatError(f"{path}: is a folder without summary.json, so not a run; for data sets use gxevent run")
+        record = load_run(path)
+        return {"kind": "run", "rows": len(record.rows)} | record.summary
+    if path.suffix.lower() in (".gxn", ".gxg") or _is_container(path):
+        obj = files.load(path)
+        sha = {"sha256": files.sha256(obj), "bytes": path.stat().st_size}
+        return (describe_network(obj) if isinstance(obj, TernaryNetwork) else describe_graph(obj)) | sha
+    return describe_events(open_events(path))
+
+
+def _is_container(path: Path) -> bool:
+    head = store.read_bytes(path)[:4096] if path.is_file() else b""
+    return head[8:9] == b"{" and b'"__metadata__"' in head
+
+
+def _origin(obj: TernaryNetwork | EventGraph) -> dict[str, Any]:
+    return {"encoder": _encoder(obj), "classes": list(obj.classes), "provenance": dict(obj.provenance)}
+
+
+def _encoder(obj: TernaryNetwork | EventGraph) -> dict[str, Any] | None:
+    return None if obj.encoder is None else json.loads(json.dumps(obj.encoder.__dict__))
+
+
+def describe_network(network: TernaryNetwork) -> dict[str, Any]:
+    """Layers with their shapes and shares of zero weights."""
+    layers = []
+    for layer in network.layers:
+        entry: dict[str, Any] = {
+            "name": layer.name,
+            "kind": layer.kind,
+            "shape": list(network.signals[layer.name].shape),
+        }
+        weight = layer.arrays().get("weight")
+        if weight is not None:
+            entry |= {"weights": weight.size, "space": f"Z_{layer.levels}", "zero": float(np.mean(weight == 0))}
+        layers.append(entry)
+    return {
+        "kind": "network",
+        "name": network.name,
+        "input_shape": list(network.input_shape),
+        "weights": network.weight_count,
+        "layers": layers,
+    } | _origin(network)
+
+
+def describe_graph(graph: EventGraph) -> dict[str, Any]:
+    """Populations and projections with their sizes."""
+    populations = [
+        {"name": p.name, "role": p.role, "shape": list(p.shape), "units": p.size} for p in graph.populations.values()
+    ]
+    projections = [
+        {"name": p.name, "source": p.source, "target": p.target, "rule": p.rule.kind, "synapses": p.rule.synapses}
+        for p in graph.projections.values()
+    ]
+    return {
+        "kind": "graph",
+        "name": graph.name,
+        "units": graph.units,
+        "synapses": sum(graph.synapses.values()),
+        "populations": populations,
+        "projections": projections,
+    } | _origin(graph)
+
+
+def describe_events(stream: EventStream) -> dict[str, Any]:
+    """Sensor, number of events, time span, rate and polarity of a recording."""
+    events = stream.events
+    n = len(events)
+    span = int(events["t"][-1] - events["t"][0]) if n else 0
+    return {
+        "kind": "events",
+        "sensor": [stream.width, stream.height],
+        "events": n,
+        "t_first_us": int(events["t"][0]) if n else None,
+        "t_last_us": int(events["t"][-1]) if n else None,
+        "duration_us": span,
+        "events_per_s": n / (span * 1e-6) if span else None,
+        "on_share": float(events["p"].mean()) if n else None,
+    }

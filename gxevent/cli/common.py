@@ -1,0 +1,117 @@
+"""What the commands share: their common options, the progress bar, tables."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+
+@dataclass(frozen=True)
+class Output:
+    """How a command answers: people read a table on standard output, machines one JSON object."""
+
+    json: bool
+    quiet: bool
+
+    def show(self, data: dict[str, Any], lines: Iterable[str]) -> None:
+        """Print ``data`` as JSON, or else the lines for people (nothing with --quiet)."""
+        if self.json:
+            print(json.dumps(data, indent=2, default=str))
+        elif not self.quiet:
+            for line in lines:
+                print(line)
+
+    def note(self, text: str) -> None:
+        """A remark on what is going on: standard error, silent with --quiet."""
+        if not self.quiet:
+            print(text, file=sys.stderr)
+
+    def progress(self, total: int | None, what: str, unit: str = "") -> Any:
+        """A tqdm bar on standard error that appears only for what takes over a second."""
+        from tqdm import tqdm
+
+        return tqdm(
+            total=total, desc=what, unit=unit or "it", file=sys.stderr, delay=1.0, disable=self.quiet, leave=False
+        )
+
+
+def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--json, --quiet and --debug; the command gets them as one ``output`` argument."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output, nothing else.")
+    @click.option("--quiet", "-q", is_flag=True, help="No progress, no remarks, no table.")
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @functools.wraps(function)
+    def wrapped(*args: Any, as_json: bool, quiet: bool, debug: bool, **kwargs: Any) -> Any:
+        return function(*args, output=Output(as_json, quiet), **kwargs)
+
+    return wrapped
+
+
+def example(text: str) -> str:
+    """Epilog of a command's help: an example as it is typed."""
+    return "\b\nExample:\n  " + text.replace("\n", "\n  ")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    """Columns aligned for reading; numbers to the right, with thousands separators."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    numeric = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(head))]
+    widths = [max(len(head[i]), *(len(row[i]) for row in cells), 0) for i in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        parts = (c.rjust(w) if right else c.ljust(w) for c, w, right in zip(row, widths, numeric, strict=True))
+        return "  ".join(parts).rstrip()
+
+    return [line(head), "  ".join("-" * width for width in widths), *(line(row) for row in cells)]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return "-" if value is None else str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def run_table(summary: dict[str, Any]) -> list[str]:
+    """A run's summary for people: accuracy, counts by layer, speed."""
+    lines = [
+        f"samples      {summary['samples']:,}"
+        + (f" in {summary['windows']:,} windows" if summary["windows"] != summary["samples"] else "")
+    ]
+    if summary["accuracy"] is not None:
+        lines.append(f"accuracy     {summary['accuracy']:.2%} ({summary['correct']:,} of {summary['labelled']:,})")
+    lines.append(f"input        {summary['input_events']:,} events, {summary['input_events_per_s']:,.0f} a second")
+    latency, threads = summary["latency_us"], summary["threads"]
+    lines.append(
+        f"speed        {summary['samples_per_s']:,.0f} samples a second, latency p50 {latency['p50']:,.0f} us, "
+        f"p99 {latency['p99']:,.0f} us ({summary['kernel']} kernel, {threads} thread{'s' if threads > 1 else ''})"
+    )
+    lines.append("")
+    n = summary["windows"]
+    resting = summary["resting_probability_by_layer"]
+    lines += table(
+        ("population", "events a window"), [(name, round(total / n, 1)) for name, total in summary["events"].items()]
+    )
+    lines.append("")
+    rows = [
+        (name, summary["synapses"][name] // n, round(opened / n, 1), resting[name])
+        for name, opened in summary["open_gates"].items()
+    ]
+    rows.append(
+        (
+            "all",
+            sum(summary["synapses"].values()) // n,
+            round(sum(summary["open_gates"].values()) / n, 1),
+            summary["resting_probability"],
+        )
+    )
+    lines += table(("projection", "synapses", "open gates a window", "resting"), rows)
+    return [*lines, "", f"results      sha256 {summary['results_sha256']}"]

@@ -1,0 +1,72 @@
+"""``gxevent inspect``: what a file holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gxevent.cli.common import Output, example, output_options, run_table, table
+
+
+@click.command("inspect", epilog=example("gxevent inspect digits.gxn"))
+@click.argument("file", type=click.Path(path_type=Path))
+@output_options
+def command(file: Path, output: Output) -> None:
+    """What FILE holds: a network, an event graph, a run folder or a recording."""
+    from gxevent.analysis.describe import describe
+
+    found = describe(file)
+    output.show(found, _LINES[found["kind"]](found))
+
+
+def _network(found: dict[str, Any]) -> list[str]:
+    head = f"network {found['name'] or '(no name)'}, input {tuple(found['input_shape'])}, {found['weights']:,} weights"
+    rows = [
+        (
+            e["name"],
+            e["kind"],
+            str(tuple(e["shape"])),
+            e.get("weights"),
+            e.get("space"),
+            f"{e['zero']:.1%}" if "zero" in e else None,
+        )
+        for e in found["layers"]
+    ]
+    return [head, *_origin(found), "", *table(("layer", "kind", "output", "weights", "space", "zero"), rows)]
+
+
+def _graph(found: dict[str, Any]) -> list[str]:
+    head = f"event graph {found['name'] or '(no name)'}, {found['units']:,} units, {found['synapses']:,} synapses"
+    populations = [(p["name"], p["role"], str(tuple(p["shape"])), p["units"]) for p in found["populations"]]
+    projections = [(p["name"], p["source"], p["target"], p["rule"], p["synapses"]) for p in found["projections"]]
+    return [
+        head,
+        *_origin(found),
+        "",
+        *table(("population", "role", "shape", "units"), populations),
+        "",
+        *table(("projection", "from", "to", "rule", "synapses"), projections),
+    ]
+
+
+def _origin(found: dict[str, Any]) -> list[str]:
+    lines = [f"classes      {', '.join(found['classes'])}"]
+    if found["encoder"]:
+        lines.append("encoder      " + ", ".join(f"{key} {value}" for key, value in found["encoder"].items()))
+    lines += [f"{key:<12} {value}" for key, value in found["provenance"].items()]
+    return [*lines, f"sha256       {found['sha256']} ({found['bytes']:,} bytes)"]
+
+
+def _events(found: dict[str, Any]) -> list[str]:
+    if not found["events"]:
+        return ["recording without events"]
+    return [
+        f"recording    {found['events']:,} events of a {found['sensor'][0]}x{found['sensor'][1]} sensor",
+        f"time         {found['duration_us'] / 1e6:.3f} s from {found['t_first_us']:,} us",
+        f"rate         {found['events_per_s'] or 0:,.0f} events a second, {found['on_share']:.1%} ON",
+    ]
+
+
+_LINES = {"network": _network, "graph": _graph, "run": run_table, "events": _events}

@@ -1,0 +1,110 @@
+"""``gxevent run``: a data set through an event graph."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gxevent.cli.common import Output, example, output_options, run_table
+
+
+def data_options(function: Any) -> Any:
+    """The options that say which samples of DATA, cut how."""
+    for option in reversed(
+        [
+            click.option(
+                "--window",
+                metavar="100ms|2000ev|all",
+                help="Window of a recording that makes one frame; the encoder's own by default.",
+            ),
+            click.option("--stride", metavar="50ms|500ev", help="Distance of windows; the window's length by default."),
+            click.option(
+                "--split",
+                type=click.Choice(["test", "train", "val", "all"]),
+                help="Default: test where the data has one, else all.",
+            ),
+            click.option(
+                "--limit",
+                type=click.IntRange(min=1),
+                metavar="N",
+                help="At most N samples, spread evenly over recordings.",
+            ),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+@click.command("run", epilog=example("gxevent run nmnist.gxg nmnist.zip -o runs/nmnist --threads 2"))
+@click.argument("graph", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", "folder", type=click.Path(path_type=Path), help="Write the run record into this folder."
+)
+@data_options
+@click.option(
+    "--mode",
+    type=click.Choice(["batch", "sample", "reference"]),
+    default="batch",
+    show_default=True,
+    help="All give the same integers.",
+)
+@click.option("--threads", type=int, default=1, show_default=True, metavar="K")
+@click.option("--kernel", default="auto", show_default=True, help="Kernel path; gxevent info lists them.")
+@output_options
+def command(
+    graph: Path,
+    data: Path,
+    folder: Path | None,
+    window: str | None,
+    stride: str | None,
+    split: str | None,
+    limit: int | None,
+    mode: str,
+    threads: int,
+    kernel: str,
+    output: Output,
+) -> None:
+    """Run the data set DATA through the event graph GRAPH (.gxg).
+
+    DATA is a folder or archive laid out split/label/file or label/file, a folder of IDX files, a CSV manifest, or one
+    recording.
+    """
+    from gxevent import __version__, files
+    from gxevent.events import open_dataset
+    from gxevent.runtime import run_dataset
+    from gxevent.runtime.record import check_run_folder
+
+    if folder:
+        check_run_folder(folder)
+    begun = datetime.now(UTC)
+    loaded = files.load_graph(graph)
+    dataset = open_dataset(data, split=split, limit=limit)
+    with output.progress(len(dataset), "running", "sample") as bar:
+        record = run_dataset(
+            loaded,
+            dataset,
+            window=window,
+            stride=stride,
+            mode=mode,
+            threads=threads,
+            kernel=kernel,
+            progress=bar.update,
+        )
+    lines = run_table(record.summary)
+    if folder:
+        log = [
+            f"{begun:%Y-%m-%dT%H:%M:%SZ} gxevent {__version__}",
+            f"command: {shlex.join(['gxevent', *sys.argv[1:]])}",
+            f"graph: {graph} sha256 {record.summary['graph_sha256']}",
+            f"data: {data}, {record.summary['samples']} samples",
+            f"finished after {record.summary['wall_s']:.3f} s, results sha256 {record.summary['results_sha256']}",
+        ]
+        record.save(folder, log)
+        lines.append(f"wrote {folder}")
+    output.show(record.summary, lines)
