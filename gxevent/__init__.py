@@ -31,7 +31,7 @@ _HOMES = {
         "UnsupportedError",
     ),
     "gxevent.events": ("EventStream", "open_dataset", "open_events"),
-    "gxevent.files": ("load", "load_graph", "load_network", "save"),
+    "gxevent.files": ("load", "load_graph", "load_network", "save", "shipped"),
     "gxevent.graph": ("EventGraph", "Population", "Projection"),
     "gxevent.layers": (
         "Activation",
@@ -46,7 +46,7 @@ _HOMES = {
         "SumPool2d",
     ),
     "gxevent.network": ("TernaryNetwork",),
-    "gxevent.runtime": ("Engine", "Result", "Trace"),
+    "gxevent.runtime": ("Engine", "Result", "RunRecord", "Trace", "load_run", "run_dataset"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [*sorted(_HOME_OF), "__version__"]

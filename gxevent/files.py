@@ -9,6 +9,8 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, fields
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,6 +56,18 @@ def load_graph(path: PathLike) -> EventGraph:
 def load(path: PathLike) -> TernaryNetwork | EventGraph:
     """Read whichever of the two the file holds."""
     return _load(path, "any", None)
+
+
+def shipped(name: str) -> Path:
+    """Path of a network or data file that comes with gxevent, such as "digits.gxn" or "digits_test.zip".
+
+    OptionError naming those there are when there is none of that name.
+    """
+    folder = Path(str(resources.files("gxevent.zoo")))
+    found = sorted(p.name for p in folder.iterdir() if p.suffix in (".gxn", ".zip"))
+    if name not in found:
+        raise OptionError(f"no shipped file {name!r}; there are {', '.join(found)}")
+    return folder / name
 
 
 def _load(path: PathLike, kind: str, build: Callable[[dict[str, Any], Tensors], Any] | None) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +31,6 @@ class Demo:
     seconds: float
 
 
-def zoo(name: str) -> Path:
-    """Path of a shipped network or data file."""
-    return Path(str(resources.files("gxevent.zoo") / name))
-
-
 def run_demo(folder: Path, progress: Callable[[str], Any] = lambda step: None) -> Demo:
     """Compile the shipped network, run it on the shipped recordings, cross-check it, write record and report.
 
@@ -47,8 +41,8 @@ def run_demo(folder: Path, progress: Callable[[str], Any] = lambda step: None) -
     begun = time.perf_counter()
     check_run_folder(folder)
     progress("compiling")
-    graph = compile(files.load_network(zoo(NETWORK)))
-    dataset = open_dataset(zoo(RECORDINGS), split="test")
+    graph = compile(files.load_network(files.shipped(NETWORK)))
+    dataset = open_dataset(files.shipped(RECORDINGS), split="test")
     progress("running")
     record = run_dataset(graph, dataset)
     record.summary["data"] = RECORDINGS  # where this copy is installed is nobody's business

@@ -26,7 +26,7 @@ def run_page(record: RunRecord, title: str, notes: list[str] | None = None) -> s
     ]
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f"<p>gxevent {__version__}, {escape(str(s['data']))}, {escape(s['kernel'])} kernel, {s['threads']} threads</p>",
+        f"<p>gxevent {__version__}, {escape(str(s['data']))}, kernel {escape(s['kernel'])}, threads {s['threads']}</p>",
         '<div class="cards">' + "".join(f'<div class="card"><b>{v}</b>{escape(k)}</div>' for k, v in cards) + "</div>",
         *(f"<p>{escape(note)}</p>" for note in notes or []),
         "<h2>Events</h2>",
