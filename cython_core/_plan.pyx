@@ -5,7 +5,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-from ._gates cimport GateUnit, scratch_t, sent_t
+from gxevent.core._gates cimport GateUnit, scratch_t, sent_t
 
 cdef enum:
     INPUT = 0
@@ -15,33 +15,9 @@ cdef enum:
 
 ROLES = {"input": INPUT, "sum": SUM, "fire": FIRE, "readout": READOUT}
 
-ctypedef struct population_t:
-    int32_t role
-    int32_t size
-    int32_t channels            # of its layout (H, W, C); thresholds repeat with `period`
-    int32_t period
-    int32_t steps
-    int32_t slack
-    const int32_t *hi           # [steps][period]
-    const int32_t *lo
-    const int8_t *polarity      # [period]
-
-ctypedef struct projection_t:
-    void *unit                  # GateUnit, kept alive by the plan
-    int32_t source
-    int32_t target
-    int32_t counted             # column of its open gates, or -1
-    const int32_t *fan_out      # [source size] gates an event opens, NULL where not counted
-
 
 cdef class Plan:
     """Populations and projections in running order. Built by ``gxevent.runtime.plan``, which proves all bounds."""
-
-    cdef population_t *populations
-    cdef projection_t *projections
-    cdef readonly int32_t n_populations, n_projections, n_events, n_gated
-    cdef int32_t scratch_rows
-    cdef list kept
 
     def __cinit__(self, int32_t n_populations, int32_t n_projections):
         self.populations = <population_t *>calloc(max(n_populations, 1), sizeof(population_t))
@@ -93,10 +69,6 @@ cdef class Plan:
 
 cdef class Workspace:
     """State of one running thread: what every population sent for the current sample. Allocated once."""
-
-    cdef Plan plan
-    cdef sent_t *sent
-    cdef scratch_t scratch
 
     def __cinit__(self, Plan plan):
         cdef int32_t i, size, pixels

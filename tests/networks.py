@@ -119,11 +119,11 @@ class _Builder:
 
 
 @st.composite
-def networks(draw) -> gx.TernaryNetwork:
+def networks(draw, image: bool | None = None, input_levels: int | None = None) -> gx.TernaryNetwork:
     """Small networks over everything the compiler knows: kernels, strides, padding, dilation, groups, pools before
     and after the threshold, skips, all kinds of activation, bias, graded input, and no image at all."""
     build = _Builder(draw)
-    if draw(st.integers(0, 4)):
+    if image or (image is None and draw(st.integers(0, 4))):
         input_shape = shape = draw(st.tuples(st.integers(1, 3), st.integers(3, 9), st.integers(3, 9)))
         for _ in range(draw(st.integers(1, 2))):
             shape = build.conv_block(shape)
@@ -140,7 +140,7 @@ def networks(draw) -> gx.TernaryNetwork:
     classes = draw(st.integers(1, 12))
     build.dense(size, classes)
     build.norm(classes)
-    input_levels = draw(st.sampled_from([1, 1, 0, 3, 7]))
+    input_levels = draw(st.sampled_from([1, 1, 0, 3, 7])) if input_levels is None else input_levels
     return gx.TernaryNetwork(input_shape, None, build.layers, input_levels=input_levels)
 
 

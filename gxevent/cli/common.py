@@ -77,7 +77,9 @@ def _cell(value: Any) -> str:
         return "-" if value is None else str(value)
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3f}"
+    return str(value)
 
 
 def run_table(summary: dict[str, Any]) -> list[str]:

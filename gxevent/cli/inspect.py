@@ -52,11 +52,14 @@ def _graph(found: dict[str, Any]) -> list[str]:
 
 
 def _origin(found: dict[str, Any]) -> list[str]:
-    lines = [f"classes      {', '.join(found['classes'])}"]
+    lines = [f"{'classes':<20} {', '.join(found['classes'])}"]
     if found["encoder"]:
-        lines.append("encoder      " + ", ".join(f"{key} {value}" for key, value in found["encoder"].items()))
-    lines += [f"{key:<12} {value}" for key, value in found["provenance"].items()]
-    return [*lines, f"sha256       {found['sha256']} ({found['bytes']:,} bytes)"]
+        lines.append(f"{'encoder':<20} " + ", ".join(f"{key} {value}" for key, value in found["encoder"].items()))
+    nested = [key for key, value in found["provenance"].items() if isinstance(value, dict | list)]
+    lines += [f"{key:<20} {value}" for key, value in found["provenance"].items() if key not in nested]
+    if nested:
+        lines.append(f"and with --json       {', '.join(nested)}")
+    return [*lines, f"{'sha256':<20} {found['sha256']} ({found['bytes']:,} bytes)"]
 
 
 def _events(found: dict[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from gxevent.errors import OptionError, ShapeError
 from gxevent.graph import EventGraph
 from gxevent.runtime.counts import Counts
 from gxevent.runtime.plan import build_plan, choose_kernel
+
+if TYPE_CHECKING:
+    from gxevent.runtime.stream import StreamSession
 
 CHUNK = 64
 """Samples a thread takes at a time: enough work to make the hand-over cheap, few enough to share evenly."""
@@ -159,6 +162,28 @@ class Engine:
         """Scores float32 (n, classes) of read-out accumulators int32 (n, classes)."""
         p = self.graph.readout
         return firing.preactivation(accumulators, p.unit, p.bias, p.scale, p.offset)
+
+    def stream(
+        self,
+        window_us: int | None = None,
+        stride_us: int | None = None,
+        *,
+        window: str | None = None,
+        stride: str | None = None,
+        reevaluate: bool = True,
+    ) -> StreamSession:
+        """Begin incremental inference on a sliding window; see :class:`~gxevent.runtime.stream.StreamSession`.
+
+        The window and the distance of decisions are given in microseconds, or as text ("600ev", "10ms").
+        """
+        from gxevent.runtime.stream import StreamSession
+
+        for name, us, text in (("window", window_us, window), ("stride", stride_us, stride)):
+            if us is not None and text is not None:
+                raise OptionError(f"{name}: give {name}_us or {name}, not both")
+        window = window if window_us is None else f"{window_us}us"
+        stride = stride if stride_us is None else f"{stride_us}us"
+        return StreamSession(self, window, stride, reevaluate)
 
     def trace(self, frame: Any) -> Trace:
         """Run one frame and return every population's output and accumulators, in the population's shape."""

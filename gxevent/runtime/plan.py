@@ -41,6 +41,12 @@ class Layout:
     def channels(self) -> int:
         return self.shape[0]
 
+    def same_order(self, other: Layout) -> bool:
+        """Whether both number their units alike."""
+        if self.order is None or other.order is None:
+            return self.order is other.order
+        return bool((self.order == other.order).all())
+
     def inward(self, values: NDArray) -> NDArray:
         """Last axis (size) from graph order to plan order, contiguous."""
         return np.ascontiguousarray(values if self.order is None else values[..., self.order])
@@ -90,7 +96,7 @@ def build_plan(graph: EventGraph, kernel: str) -> tuple[_plan.Plan, dict[str, La
     plan = _plan.Plan(len(graph.populations), len(graph.projections))
     for name, population in graph.populations.items():
         size, channels = population.size, layout[name].channels
-        plan.add_population(population.role, size, channels, _thresholds(population, layout[name]))
+        plan.add_population(population.role, size, channels, thresholds(population, layout[name]))
     for name in graph.populations:
         for p in graph.incoming(name):
             source = graph.populations[p.source]
@@ -100,7 +106,7 @@ def build_plan(graph: EventGraph, kernel: str) -> tuple[_plan.Plan, dict[str, La
     return plan, layout
 
 
-def _thresholds(p: Population, layout: Layout) -> tuple[NDArray, NDArray, NDArray] | None:
+def thresholds(p: Population, layout: Layout) -> tuple[NDArray, NDArray, NDArray] | None:
     """hi, lo (steps, period) and polarity (period,): per channel of the layout where they repeat, else per unit."""
     if p.role != "fire":
         return None
@@ -118,18 +124,18 @@ def _gate_unit(p: Projection, source: Population, of: Layout, to: Layout, kernel
             return _gates.DenseGates(_gates.aligned_rows(rows), _chunk(rule.weight, source), kernel, gain)
         case connectivity.Conv2d():
             return _gates.ConvGates(
-                _conv_rows(rule), _chunk(rule.weight, source), kernel, gain, _geometry(rule), rule.groups
+                conv_rows(rule), _chunk(rule.weight, source), kernel, gain, geometry(rule), rule.groups
             )
         case connectivity.Pool2d():
-            return _gates.PoolGates(_geometry(rule), rule.mode == "max", gain)
+            return _gates.PoolGates(geometry(rule), rule.mode == "max", gain)
         case connectivity.Identity():
-            if (of.order is None) == (to.order is None) and (of.order is None or (of.order == to.order).all()):
+            if of.same_order(to):
                 return _gates.IdentityGates(rule.source_size, gain)
             if not source.sends_events:
                 raise UnsupportedError(f"projection {p.name!r}: hands sums on between different layouts")
-            return _sparse(rule, of, to, gain)
+            return _gates.SparseGates(*sparse_arrays(rule, of, to), gain)
         case connectivity.Sparse():
-            return _sparse(rule, of, to, gain)
+            return _gates.SparseGates(*sparse_arrays(rule, of, to), gain)
     raise UnsupportedError(f"projection {p.name!r}: no gate unit for rule {rule.kind!r}")
 
 
@@ -141,25 +147,26 @@ def _chunk(weight: NDArray[np.int8], source: Population) -> int:
     return INT16_MAX // (largest * source.top)
 
 
-def _conv_rows(rule: connectivity.Conv2d) -> NDArray[np.int8]:
+def conv_rows(rule: connectivity.Conv2d) -> NDArray[np.int8]:
     """Weight rows in the order (group, kernel row, kernel column, input channel), lanes over the group's outputs."""
     out, inputs, rows, columns = rule.weight.shape
     grouped = rule.weight.reshape(rule.groups, out // rule.groups, inputs, rows, columns)
     return _gates.aligned_rows(grouped.transpose(0, 3, 4, 2, 1).reshape(-1, out // rule.groups))
 
 
-def _geometry(rule: connectivity.Conv2d | connectivity.Pool2d) -> dict[str, tuple[int, ...]]:
+def geometry(rule: connectivity.Conv2d | connectivity.Pool2d) -> dict[str, tuple[int, ...]]:
     names = ("source_shape", "target_shape", "kernel", "stride", "padding", "dilation")
     return {name: getattr(rule, name) for name in names}
 
 
-def _sparse(rule: connectivity.Rule, of: Layout, to: Layout, gain: int) -> _gates.SparseGates:
+def sparse_arrays(rule: connectivity.Rule, of: Layout, to: Layout) -> tuple[NDArray, NDArray, NDArray]:
+    """start, target and level (see ``connectivity.Sparse``) of any rule, units in plan order."""
     source, target, level = rule.connections()
     inverse = [_inverse(layout) for layout in (of, to)]
     source = source if inverse[0] is None else inverse[0][source]
     target = target if inverse[1] is None else inverse[1][target]
     made = connectivity.Sparse.from_connections((rule.source_size,), (rule.target_size,), source, target, level)
-    return _gates.SparseGates(made.start, made.target, made.level, gain)
+    return made.start, made.target, made.level
 
 
 def _inverse(layout: Layout) -> NDArray[np.int64] | None:

@@ -1,0 +1,39 @@
+"""What the stream core needs of a plan and its workspace."""
+
+from libc.stdint cimport int8_t, int32_t, int64_t
+
+from gxevent.core._gates cimport scratch_t, sent_t
+
+ctypedef struct population_t:
+    int32_t role
+    int32_t size
+    int32_t channels            # of its layout (H, W, C); thresholds repeat with `period`
+    int32_t period
+    int32_t steps
+    int32_t slack
+    const int32_t *hi           # [steps][period]
+    const int32_t *lo
+    const int8_t *polarity      # [period]
+
+ctypedef struct projection_t:
+    void *unit                  # GateUnit, kept alive by the plan
+    int32_t source
+    int32_t target
+    int32_t counted             # column of its open gates, or -1
+    const int32_t *fan_out      # [source size] gates an event opens, NULL where not counted
+
+cdef class Plan:
+    cdef population_t *populations
+    cdef projection_t *projections
+    cdef readonly int32_t n_populations, n_projections, n_events, n_gated
+    cdef int32_t scratch_rows
+    cdef list kept
+
+cdef class Workspace:
+    cdef Plan plan
+    cdef sent_t *sent
+    cdef scratch_t scratch
+    cdef void *take(self, size_t size) except NULL
+
+cdef int64_t now() noexcept nogil
+cdef void run_sample(Workspace work, const int8_t *frame, int64_t *open_gates) noexcept nogil
