@@ -78,7 +78,7 @@ cdef class Stream:
     cdef gx_stream stream
     cdef gx_stream_code code
     cdef Workspace work
-    cdef list kept
+    cdef list kept, fan_out
     cdef bint narrow, is_signed
     cdef int32_t bins, downsample, width, height
     cdef int64_t window_us, window_events
@@ -86,7 +86,7 @@ cdef class Stream:
     cdef held_t *ring
     cdef int64_t capacity
     cdef int64_t *mark
-    cdef int32_t *count                 # events on each input unit (on/off), or their net polarity (signed)
+    cdef int32_t *counts                # events on each input unit (on/off), or their net polarity (signed)
     cdef int32_t *touched               # input units whose count moved since they were last propagated
     cdef int32_t n_touched
     cdef uint8_t *is_touched
@@ -102,7 +102,7 @@ cdef class Stream:
         self.bins, self.downsample, self.width, self.height = bins, downsample, width, height
         self.window_us, self.window_events = window_us, window_events
         self.code = gx_find_stream_code(kernel.encode(), narrow)
-        self.kept = []
+        self.kept, self.fan_out = [], []
         self.may_reevaluate = True
         self.capacity = 1024
         self.ring = <held_t *>take(self.capacity * sizeof(held_t))
@@ -128,7 +128,7 @@ cdef class Stream:
         free(self.stream.row_levels)
         free(self.ring)
         free(self.mark)
-        free(self.count)
+        free(self.counts)
         free(self.touched)
         free(self.is_touched)
 
@@ -155,13 +155,14 @@ cdef class Stream:
             p.polarity = &polarity[0]
             self.kept.append(thresholds)
         if p.role == GX_INPUT:
-            self.count = <int32_t *>take(4 * <size_t>size)
+            self.counts = <int32_t *>take(4 * <size_t>size)
             self.touched = <int32_t *>take(4 * <size_t>size)
             self.is_touched = <uint8_t *>take(size)
 
     def add_projection(self, str kind, int32_t source, int32_t target, int32_t gain, bint linear, geometry=None,
-                       int32_t groups=1, rows=None, sparse=None):
-        """In order of the targets. rows: int8 (rows, lanes); sparse: (start, target, level)."""
+                       int32_t groups=1, rows=None, sparse=None, fan_out=None):
+        """In order of the targets. rows: int8 (rows, lanes); sparse: (start, target, level); fan_out: int32 (source
+        size,) where its gates are counted."""
         cdef gx_stream_projection *j = &self.stream.projections[self.stream.n_projections]
         cdef const int8_t[:, ::1] table
         cdef const int64_t[::1] start
@@ -182,6 +183,7 @@ cdef class Stream:
             table = rows
             j.rows, j.lanes = &table[0, 0], table.shape[1]
             self.kept.append(rows)
+        self.fan_out.append(fan_out)
         if sparse is not None:
             start, to, level = sparse
             j.start = &start[0]
@@ -237,6 +239,26 @@ cdef class Stream:
             settle(self, time)
             read_out(self, &accumulators[0])
 
+    def count(self):
+        """(nonzero levels by population that sends, open gates by projection counted) of the current state."""
+        cdef gx_stream_population *p
+        cdef const int32_t[::1] opens
+        cdef int64_t total
+        cdef int32_t unit
+        events, open_gates = [], []
+        for i in range(self.stream.n_populations):
+            if self.stream.populations[i].role in (GX_INPUT, GX_FIRE):
+                events.append(self.stream.populations[i].active)
+        for j, fan_out in enumerate(self.fan_out):
+            if fan_out is None:
+                continue
+            opens, total = fan_out, 0
+            p = &self.stream.populations[self.stream.projections[j].source]
+            for unit in range(p.size):
+                total += opens[unit] if p.levels[unit] else 0
+            open_gates.append(total)
+        return events, open_gates
+
     cdef int reserve(self, int64_t more) except -1:
         """Room for ``more`` events in the ring, which grows by doubling; its size is a power of two."""
         cdef int64_t capacity = self.capacity, held = self.mark[self.bins] - self.mark[0], i
@@ -286,7 +308,7 @@ cdef void *take(size_t size) except NULL:
 cdef inline void count_event(Stream s, const held_t *event, int32_t bin_, int32_t by) noexcept nogil:
     # An event enters (+1) or leaves (-1) a bin: one input unit's count moves.
     cdef int32_t unit = event.cell + bin_ * (1 if s.is_signed else 2)
-    s.count[unit] += by * event.sign
+    s.counts[unit] += by * event.sign
     if not s.is_touched[unit]:
         s.is_touched[unit] = 1
         s.touched[s.n_touched] = unit
@@ -357,7 +379,7 @@ cdef void settle(Stream s, int64_t time) noexcept nogil:
     for e in range(s.n_touched):
         unit = s.touched[e]
         s.is_touched[unit] = 0
-        count = s.count[unit]
+        count = s.counts[unit]
         level = (count > 0) - (count < 0)
         if level != p.levels[unit]:
             p.changed[p.n_changed] = unit

@@ -49,7 +49,7 @@ def data_options(function: Any) -> Any:
 @data_options
 @click.option(
     "--mode",
-    type=click.Choice(["batch", "sample", "reference"]),
+    type=click.Choice(["batch", "sample", "stream", "reference"]),
     default="batch",
     show_default=True,
     help="All give the same integers.",

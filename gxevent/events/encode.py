@@ -58,6 +58,14 @@ def windows(
         yield slice(first, stop)
 
 
+def window_bounds(
+    stream: EventStream, window: str | Window, stride: str | Window | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """(first, stop, last_us) int64 of every window: it holds events ``first:stop`` and ends at time ``last_us``."""
+    cut = _cut(stream.events["t"].astype(np.int64), *_parse(window, stride))
+    return cut.first, cut.stop, cut.begin + cut.span - 1
+
+
 def encode_stream(
     encoder: Encoder,
     stream: EventStream,

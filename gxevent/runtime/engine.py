@@ -133,7 +133,8 @@ class Engine:
             work(0, 0, n)
         else:
             self._share(work, n)
-        return Result(self.scores(accumulators), accumulators, self._counts(events, open_gates, n, count), latency)
+        counts = self.counts(events, open_gates[:, : len(self._gated)])
+        return Result(self.scores(accumulators), accumulators, counts, latency)
 
     def _share(self, work: Any, n: int) -> None:
         """Let every thread take chunk after chunk until none is left."""
@@ -149,13 +150,14 @@ class Engine:
             for done in [pool.submit(loop, worker) for worker in range(self.threads)]:
                 done.result()
 
-    def _counts(self, events: NDArray, open_gates: NDArray, n: int, count: bool) -> Counts:
+    def counts(self, events: NDArray[np.int64], open_gates: NDArray[np.int64]) -> Counts:
+        """Counts of (samples, populations that send) and (samples, projections with levels), in the plan's order."""
         gates = {name: open_gates[:, i] for i, name in enumerate(self._gated)}
         return Counts(
             events={name: events[:, i] for i, name in enumerate(self._senders)},
             open_gates={p.name: gates[p.name] for p in self.graph.gated},
             synapses=self.graph.synapses,
-            samples=n if count else 0,
+            samples=len(events),
         )
 
     def scores(self, accumulators: NDArray[np.int32]) -> NDArray[np.float32]:

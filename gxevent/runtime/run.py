@@ -19,22 +19,25 @@ from gxevent.runtime import reference
 from gxevent.runtime.counts import Counts
 from gxevent.runtime.engine import Engine, Result
 from gxevent.runtime.record import RunRecord, SampleRow, results_sha256
+from gxevent.runtime.stream import run_windows
 
 BATCH = 256
 """Frames gathered before they are run together."""
 
-MODES = ("batch", "sample", "reference")
-"""``sample`` runs frame by frame, ``reference`` is the plain NumPy one; all give the same integers."""
+MODES = ("batch", "sample", "stream", "reference")
+"""``sample`` runs frame by frame, ``stream`` incrementally along each recording, ``reference`` is the plain NumPy one;
+all give the same integers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """One sample as frames int8 (windows, *input_shape)."""
+    """One sample; ``frames`` int8 (windows, *input_shape), None where it is streamed."""
 
     id: str
     label: str
-    frames: NDArray[np.int8]
+    windows: int
     input_events: int
+    frames: NDArray[np.int8] | None = None
 
 
 def encode_samples(
@@ -58,7 +61,7 @@ def encode_samples(
         else:
             frames = encode_images(encoder, item[None], graph.input.shape)
             input_events = int(np.count_nonzero(frames))
-        yield Encoded(sample.id, sample.label or "", frames, input_events)
+        yield Encoded(sample.id, sample.label or "", len(frames), input_events, frames)
 
 
 def _encoder_for(graph: EventGraph, dataset: DataSet) -> Encoder:
@@ -106,9 +109,11 @@ def run_dataset(
     begun = time.perf_counter()
     rows: list[SampleRow] = []
     parts: list[tuple[dict[str, int], dict[str, int], int]] = []
-    for batch in _batches(encode_samples(graph, dataset, window, stride)):
-        frames = np.concatenate([sample.frames for sample in batch])
-        result = _reference(graph, frames) if mode == "reference" else engine.run(frames, mode=mode)
+    if mode == "stream":
+        made = _streamed(engine, dataset, window, stride)
+    else:
+        made = _framed(engine, encode_samples(graph, dataset, window, stride), mode)
+    for batch, result in made:
         rows += _rows(graph, batch, result)
         counts = result.counts
         parts.append((_totals(counts.events), _totals(counts.open_gates), counts.samples))
@@ -121,12 +126,33 @@ def run_dataset(
     return RunRecord(tuple(rows), summary, graph.classes)
 
 
+def _framed(engine: Engine, samples: Iterator[Encoded], mode: str) -> Iterator[tuple[list[Encoded], Result]]:
+    """Samples gathered to batches, with the engine's or the reference's results of all their frames."""
+    for batch in _batches(samples):
+        frames = np.concatenate([sample.frames for sample in batch])
+        yield batch, _reference(engine.graph, frames) if mode == "reference" else engine.run(frames, mode=mode)
+
+
+def _streamed(
+    engine: Engine, dataset: DataSet, window: str | None, stride: str | None
+) -> Iterator[tuple[list[Encoded], Result]]:
+    """One recording after the other, event by event through a sliding window that passes over the same windows."""
+    encoder = _encoder_for(engine.graph, dataset)
+    _check_labels(engine.graph, dataset)
+    if encoder.takes_images:
+        raise OptionError(f"{dataset.source}: holds images, which have no time: use --mode batch")
+    length = encoder.window if window is None else window
+    for sample, stream in dataset:
+        result = run_windows(engine, stream, length, stride)
+        yield [Encoded(sample.id, sample.label or "", len(result.scores), len(stream.events))], result
+
+
 def _batches(samples: Iterator[Encoded]) -> Iterator[list[Encoded]]:
     batch: list[Encoded] = []
     frames = 0
     for sample in samples:
         batch.append(sample)
-        frames += len(sample.frames)
+        frames += sample.windows
         if frames >= BATCH:
             yield batch
             batch, frames = [], 0
@@ -149,7 +175,7 @@ def _totals(counted: Any) -> dict[str, int]:
 
 def _rows(graph: EventGraph, batch: list[Encoded], result: Result) -> Iterator[SampleRow]:
     """One row a sample; its windows' scores, accumulators and counts add up."""
-    begins = np.cumsum([0, *(len(sample.frames) for sample in batch)])[:-1]
+    begins = np.cumsum([0, *(sample.windows for sample in batch)])[:-1]
 
     def add(values: NDArray) -> NDArray:
         return np.add.reduceat(values, begins, axis=0)
@@ -163,7 +189,7 @@ def _rows(graph: EventGraph, batch: list[Encoded], result: Result) -> Iterator[S
             sample=sample.id,
             label=sample.label,
             prediction=graph.classes[predictions[i]],
-            windows=len(sample.frames),
+            windows=sample.windows,
             input_events=sample.input_events,
             events=int(events[i]),
             open_gates=int(gates[i]),

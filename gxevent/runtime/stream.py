@@ -7,7 +7,9 @@ increments (large steps, high activity), the session does that instead; the choi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +18,10 @@ from gxevent import connectivity
 from gxevent.core import _gates, _plan, _stream
 from gxevent.encoder import Encoder, Window, parse_window
 from gxevent.errors import FormatError, OptionError, ShapeError
-from gxevent.events import EVENT_DTYPE, EventStream
+from gxevent.events import EVENT_DTYPE, EventStream, window_bounds
 from gxevent.graph import EventGraph
-from gxevent.runtime.engine import Engine
-from gxevent.runtime.plan import Layout, conv_rows, geometry, sparse_arrays, thresholds
+from gxevent.runtime.engine import Engine, Result
+from gxevent.runtime.plan import Layout, build_plan, conv_rows, geometry, sparse_arrays, thresholds
 
 INT16_ROOM = 2**15 - 2
 """Sums up to this keep one value free at each end of int16, for thresholds that are never or always reached."""
@@ -46,6 +48,16 @@ class Updates:
     def predictions(self) -> NDArray[np.int64]:
         """Index of the highest score (n,); the lowest index where scores tie."""
         return self.scores.argmax(axis=1)
+
+
+class Decision(NamedTuple):
+    """One decision of ``decide_at``: accumulators int32 (classes,), host time, events by population that sends and
+    open gates by projection, in the plan's order."""
+
+    accumulators: NDArray[np.int32]
+    latency_ns: int
+    events: list[int]
+    open_gates: list[int]
 
 
 @dataclass(frozen=True)
@@ -165,6 +177,25 @@ class StreamSession:
         self._next_us = first + due * step
         return np.searchsorted(t, bounds, side="left").astype(np.int64), bounds - 1
 
+    def decide_at(
+        self, events: NDArray[np.void], ends: NDArray[np.int64], times: NDArray[np.int64]
+    ) -> Iterator[Decision]:
+        """Decisions at chosen places of a whole recording, with the exact counts of each window.
+
+        Decision k comes before event number ``ends[k]``, with the window ending at ``times[k]`` us; both rise. Costs
+        a look at every unit a decision, so it is meant for decisions that are few.
+        """
+        self._check(events)
+        raw = np.ascontiguousarray(events).view(np.uint8).reshape(len(events), EVENT_DTYPE.itemsize)
+        begin = 0
+        for end, time in zip(ends.tolist(), times.tolist(), strict=True):
+            accumulators, latency = np.zeros((1, self.graph.readout.size), np.int32), np.zeros(1, np.int64)
+            part = raw[begin:end].reshape(-1)
+            self._core.push(part, np.array([end - begin]), np.array([time]), accumulators, latency)
+            yield Decision(accumulators[0], int(latency[0]), *self._core.count())
+            begin = end
+        self._events += begin
+
     # -------------------------------------------------------------------------------------------------- looking
 
     def settle(self, t_us: int | None = None) -> NDArray[np.int32]:
@@ -222,14 +253,35 @@ class StreamSession:
         )
 
 
+def run_windows(engine: Engine, stream: EventStream, window: str, stride: str | None = None) -> Result:
+    """Run a recording incrementally past the windows that ``encode_stream`` cuts; the same result as their frames.
+
+    Latencies are those of the increments between one window's end and the next.
+    """
+    graph = engine.graph
+    first, stop, last = window_bounds(stream, window, stride)
+    whole = np.ones(len(stop), bool)
+    length = parse_window(window)
+    if length.unit == "ev":  # the last window may hold fewer events: what slid out of it must stay out
+        whole = stop - first == length.length
+    made = list(engine.stream(window=window).decide_at(stream.events, stop[whole], last[whole]))
+    for k in np.flatnonzero(~whole):
+        part = stream.events[first[k] : stop[k]]
+        made += engine.stream(window=window).decide_at(part, np.array([len(part)]), last[k : k + 1])
+    accumulators = np.stack([decision.accumulators for decision in made])
+    counts = engine.counts(
+        np.array([decision.events for decision in made]), np.array([decision.open_gates for decision in made])
+    )
+    latency = np.array([decision.latency_ns for decision in made], np.int64)
+    return Result(engine.scores(accumulators), accumulators, counts, latency)
+
+
 # ------------------------------------------------------------------------------------------------------- building
 
 
 def _build(
     graph: EventGraph, encoder: Encoder, window: Window, kernel: str
 ) -> tuple[_stream.Stream, dict[str, Layout]]:
-    from gxevent.runtime.plan import build_plan
-
     plan, layout = build_plan(graph, kernel)
     narrow = all(graph.bound(name) <= INT16_ROOM for name, p in graph.populations.items() if p.role != "input")
     core = _stream.Stream(
@@ -277,6 +329,7 @@ def _add_projection(
         "target": index[p.target],
         "gain": int(p.gain),
         "linear": _is_linear(graph, p),
+        "fan_out": of.inward(rule.fan_out_counts()) if rule.weighted else None,
     }
     match rule:
         case connectivity.Conv2d():

@@ -66,7 +66,7 @@ def test_run_prints_the_contract_and_writes_a_record(gxevent, graph, recordings,
 
 def test_results_are_equal_for_every_mode_kernel_and_thread_count(gxevent, graph, recordings):
     info = gxevent("info", "--json").json
-    ways = [("--mode", mode) for mode in ("batch", "sample", "reference")]
+    ways = [("--mode", mode) for mode in ("batch", "sample", "stream", "reference")]
     ways += [("--kernel", kernel) for kernel in info["kernels"]] + [("--threads", 2)]
     found = [gxevent("run", graph, recordings, "--split", "all", "--json", *way).json for way in ways]
     for key in ("results_sha256", "events", "open_gates", "resting_probability", "accuracy"):

@@ -1,0 +1,118 @@
+"""Stream mode: cost of an event on a sliding window, beside re-evaluating the frame and onnxruntime doing so.
+
+    python benchmarks/stream.py [--rounds 20] [--events 4000]
+
+Networks: 34x34x2 32C5-MP2-64C5-MP2-512FC-10 with a window of 600 events, and 128x128x2 of four 3x3 layers with
+pooling with a window of 4,000 events; random ternary weights, thresholds set so that about 10 % of the hidden units
+are active. The stream is a ring that moves over the sensor, with 5 % noise. One thread, medians of interleaved rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+
+import gxevent as gx
+from gxevent.events import EVENT_DTYPE
+from gxevent.runtime import reference
+
+ACTIVE = 0.10
+
+
+def ring(rng: np.random.Generator, n: int, size: int) -> np.ndarray:
+    """n events of a ring of a fifth of the sensor's size that circles over it, one microsecond apart."""
+    events = np.zeros(n, EVENT_DTYPE)
+    events["t"] = np.arange(n)
+    where = np.arange(n) * 2 * np.pi / 20_000
+    angle = rng.uniform(0, 2 * np.pi, n)
+    x = size / 2 + size / 5 * np.cos(where) + size / 5 * np.cos(angle)
+    y = size / 2 + size / 5 * np.sin(where) + size / 5 * np.sin(angle)
+    noise = rng.random(n) < 0.05
+    events["x"] = np.where(noise, rng.integers(0, size, n), np.clip(np.rint(x), 0, size - 1))
+    events["y"] = np.where(noise, rng.integers(0, size, n), np.clip(np.rint(y), 0, size - 1))
+    events["p"] = np.cos(angle - where) > 0
+    return events
+
+
+def network(rng: np.random.Generator, size: int, convs: list[tuple[int, int]], dense: int | None, frame: np.ndarray):
+    """Convolutions (channels, kernel), each with a 2x2 pool, thresholds calibrated on a frame (1, 2, size, size)."""
+    layers: list = []
+    x = frame
+
+    def close(sums: np.ndarray) -> np.ndarray:
+        cut = max(float(np.quantile(np.abs(sums), 1 - ACTIVE)), 0.5)
+        layers.append(gx.Activation(r=cut))
+        return ((sums > cut).astype(np.int8) - (sums < -cut)).astype(np.int8)
+
+    for channels, kernel in convs:
+        weight = rng.choice([-1, 0, 1], size=(channels, x.shape[1], kernel, kernel)).astype(np.int8)
+        layers.extend([gx.Conv2d(weight), gx.MaxPool2d(2)])
+        sums = reference.conv2d(x, weight, (1, 1), (0, 0, 0, 0), (1, 1), 1)
+        x = close(reference.pool2d(sums, "max", (2, 2), (2, 2), (0, 0, 0, 0)))
+    layers.append(gx.Flatten())
+    x = x.reshape(1, -1)
+    if dense:
+        weight = rng.choice([-1, 0, 1], size=(dense, x.shape[1])).astype(np.int8)
+        layers.append(gx.Dense(weight))
+        x = close(reference.dense(x, weight))
+    layers.append(gx.Dense(rng.choice([-1, 0, 1], size=(10, x.shape[1])).astype(np.int8)))
+    return gx.TernaryNetwork((2, size, size), gx.Encoder("onoff"), layers)
+
+
+def frame_of(events: np.ndarray, size: int) -> np.ndarray:
+    frame = np.zeros((1, 2, size, size), np.int8)
+    frame[0, (~events["p"]).astype(int), events["y"], events["x"]] = 1
+    return frame
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--events", type=int, default=4000)
+    options = parser.parse_args()
+    for size, convs, dense, window, strides in (
+        (34, [(32, 5), (64, 5)], 512, 600, (1, 16, 64, 256)),
+        (128, [(32, 3), (32, 3), (64, 3), (64, 3)], None, 4000, (1, 16, 64, 256)),
+    ):
+        rng = np.random.default_rng(0)
+        events = ring(rng, window + options.events * options.rounds, size)
+        net = network(rng, size, convs, dense, frame_of(events[:window], size))
+        graph = gx.compile(net)
+        engine = gx.Engine(graph)
+        sessions = {stride: engine.stream(window=f"{window}ev", stride=f"{stride}ev") for stride in strides}
+        for session in sessions.values():
+            session.push(events[:window])
+        frame = frame_of(events[:window], size)
+        times: dict[object, list[float]] = {key: [] for key in (*strides, "frame")}
+        for round_ in range(options.rounds):
+            part = events[window + round_ * options.events :][: options.events]
+            for stride, session in sessions.items():
+                begun = time.perf_counter()
+                session.push(part)
+                times[stride].append((time.perf_counter() - begun) / len(part) * 1e6)
+            begun = time.perf_counter()
+            for _ in range(10):
+                engine.run(frame, count=False)
+            times["frame"].append((time.perf_counter() - begun) / 10 * 1e6)
+        again = statistics.median(times["frame"])
+        print(
+            f"{size}x{size}, window {window} events, {graph.units:,} units, {sum(graph.synapses.values()):,} synapses"
+        )
+        print(f"  re-evaluating the frame: {again:.1f} us")
+        for stride, session in sessions.items():
+            us = statistics.median(times[stride])
+            s = session.statistics()
+            updates = sum(s.updates.values()) / s.events
+            flips = sum(n for name, n in s.flips.items() if name != "input") / s.events
+            print(
+                f"  a decision every {stride:4} events: {us:6.2f} us an event ({1 / us:.2f} M events/s), "
+                f"{again / us / stride:6.1f}x re-evaluation at that stride; an event causes {updates:,.0f} updates and "
+                f"{flips:.1f} flips; {s.reevaluations} of {s.reevaluations + s.increments} steps re-evaluated"
+            )
+
+
+if __name__ == "__main__":
+    main()
