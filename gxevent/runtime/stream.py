@@ -258,7 +258,6 @@ def run_windows(engine: Engine, stream: EventStream, window: str, stride: str | 
 
     Latencies are those of the increments between one window's end and the next.
     """
-    graph = engine.graph
     first, stop, last = window_bounds(stream, window, stride)
     whole = np.ones(len(stop), bool)
     length = parse_window(window)

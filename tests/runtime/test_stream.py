@@ -132,6 +132,33 @@ def test_steps_of_time_see_the_window_up_to_their_end():
         np.testing.assert_array_equal(engine.run(frame).accumulators[0], got)
 
 
+@pytest.mark.parametrize(
+    ("window", "stride"),
+    [
+        ("all", None),
+        ("50ms", None),
+        ("50ms", "20ms"),
+        ("20ms", "70ms"),
+        ("300ev", None),
+        ("300ev", "90ev"),
+        ("1ms", None),
+    ],
+)
+def test_a_recording_streamed_past_its_windows_gives_their_frames(window, stride):
+    from gxevent.events import encode_stream
+    from gxevent.runtime.stream import run_windows
+
+    graph, _ = shipped()
+    recording = gx.open_dataset(gx.shipped("digits_test.zip")).load(7)
+    engine = gx.Engine(graph)
+    streamed = run_windows(engine, recording, window, stride)
+    framed = engine.run(encode_stream(graph.encoder, recording, graph.input.shape, window, stride))
+    np.testing.assert_array_equal(streamed.accumulators, framed.accumulators)
+    expected, counted = (r.counts.events | r.counts.open_gates for r in (framed, streamed))
+    for name, values in expected.items():
+        np.testing.assert_array_equal(counted[name], values, err_msg=name)
+
+
 def test_time_passes_without_events():
     graph, events = shipped()
     session = gx.Engine(graph).stream(window_us=1_000)
