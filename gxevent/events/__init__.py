@@ -2,7 +2,7 @@
 
 from gxevent.events.datasets import DataSet, Sample, open_dataset
 from gxevent.events.emulate import Emulator, emulate
-from gxevent.events.encode import encode_images, encode_stream, windows
+from gxevent.events.encode import encode_images, encode_stream, window_bounds, windows
 from gxevent.events.readers import decode_events, dump_events, open_events, register, write_events
 from gxevent.events.stream import EVENT_DTYPE, EventStream, from_arrays
 
@@ -21,6 +21,7 @@ __all__ = [
     "open_dataset",
     "open_events",
     "register",
+    "window_bounds",
     "windows",
     "write_events",
 ]
