@@ -37,7 +37,7 @@ lint: $(VENV)/test
 
 debug: $(VENV)/test
 	GXEVENT_DEBUG_BUILD=1 $(BIN)/python setup.py --quiet build_ext --inplace --force
-	$(BIN)/python -m pytest -n auto tests/runtime; status=$$?; \
+	$(BIN)/python -m pytest -n auto tests/runtime; status=$$?; touch cython_core/*.pyx; \
 	$(BIN)/python setup.py --quiet build_ext --inplace --force; exit $$status
 
 bench: $(VENV)/test

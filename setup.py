@@ -56,7 +56,7 @@ setup(
     ext_modules=cythonize(
         extensions,
         compiler_directives=DIRECTIVES,
-        build_dir="build/cython-debug" if DEBUG else "build/cython",
+        force=DEBUG,
         include_path=[mirror_declarations()],
     ),
 )

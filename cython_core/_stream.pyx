@@ -23,12 +23,14 @@ cdef extern from "stream.h" nogil:
         int32_t kind, source, target, gain, linear, groups, lanes
         gx_window window
         const int8_t *rows
+        const int32_t *pooled
+        int32_t marks
         const int64_t *start
         const int32_t *to
         const int8_t *level
         int64_t updates
     ctypedef struct gx_stream_population:
-        int32_t role, size, channels, pixels, period, steps, retaken
+        int32_t role, size, channels, pixels, period, steps, retaken, only_pool
         void *linear
         void *sums
         const void *hi
@@ -51,6 +53,7 @@ cdef extern from "stream.h" nogil:
     ctypedef struct gx_stream_code:
         void (*propagate)(gx_stream *) noexcept nogil
         void (*take_over)(gx_stream *, int32_t, const int32_t *) noexcept nogil
+        void (*look)(gx_stream *, int32_t, int32_t *) noexcept nogil
     gx_stream_code gx_find_stream_code(const char *kernel, int narrow)
 
 cdef packed struct event_t:             # gxevent.events.EVENT_DTYPE
@@ -132,14 +135,17 @@ cdef class Stream:
         free(self.touched)
         free(self.is_touched)
 
-    def add_population(self, str role, int32_t size, int32_t channels, bint retaken, thresholds=None):
-        """thresholds: (hi, lo (steps, period) in the sum type, polarity int8 (period,)) of a firing population."""
+    def add_population(self, str role, int32_t size, int32_t channels, bint retaken, int32_t only_pool,
+                       thresholds=None):
+        """thresholds: (hi, lo (steps, period) in the sum type, polarity int8 (period,)) of a firing population;
+        only_pool: number of the max pool that alone projects to it, or -1."""
         cdef gx_stream_population *p = &self.stream.populations[self.stream.n_populations]
         cdef size_t width = 2 if self.narrow else 4
         cdef const int8_t[::1] polarity
         self.stream.n_populations += 1
         p.role = {"input": GX_INPUT, "sum": GX_SUM, "fire": GX_FIRE, "readout": GX_READOUT}[role]
         p.size, p.channels, p.pixels, p.retaken = size, channels, size // channels, retaken
+        p.only_pool = only_pool
         p.linear = take((size + SLACK) * width)
         p.sums = take((size + SLACK) * width) if retaken else p.linear
         p.levels = <int8_t *>take(size + 8)
@@ -160,9 +166,10 @@ cdef class Stream:
             self.is_touched = <uint8_t *>take(size)
 
     def add_projection(self, str kind, int32_t source, int32_t target, int32_t gain, bint linear, geometry=None,
-                       int32_t groups=1, rows=None, sparse=None, fan_out=None):
+                       int32_t groups=1, rows=None, sparse=None, fan_out=None, through=None):
         """In order of the targets. rows: int8 (rows, lanes); sparse: (start, target, level); fan_out: int32 (source
-        size,) where its gates are counted."""
+        size,) where its gates are counted; through: (population, int32 (pixels,)) of the pool that alone reads its
+        target, whose pixels (-1: none) it marks instead."""
         cdef gx_stream_projection *j = &self.stream.projections[self.stream.n_projections]
         cdef const int8_t[:, ::1] table
         cdef const int64_t[::1] start
@@ -184,6 +191,11 @@ cdef class Stream:
             j.rows, j.lanes = &table[0, 0], table.shape[1]
             self.kept.append(rows)
         self.fan_out.append(fan_out)
+        j.marks = target
+        if through is not None:
+            j.marks, to = through
+            j.pooled = &to[0]
+            self.kept.append(through)
         if sparse is not None:
             start, to, level = sparse
             j.start = &start[0]
@@ -292,10 +304,10 @@ cdef class Stream:
 
     def sums(self, int32_t population):
         """Copy of a population's sums int32 (size,), channels innermost."""
-        cdef gx_stream_population *p = &self.stream.populations[population]
-        if self.narrow:
-            return np.array(<int16_t[:p.size]>p.sums).astype(np.int32)
-        return np.array(<int32_t[:p.size]>p.sums)
+        out = np.empty(self.stream.populations[population].size, np.int32)
+        cdef int32_t[::1] view = out
+        self.code.look(&self.stream, population, &view[0])
+        return out
 
 
 cdef void *take(size_t size) except NULL:

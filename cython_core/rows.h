@@ -61,7 +61,7 @@ typedef struct {
 #endif
 
 /* Kernels this machine can run, the best last. */
-static int gx_available_kernels(gx_kernel *found)
+static inline int gx_available_kernels(gx_kernel *found)
 {
     int n = 0;
     found[n++] = (gx_kernel){"generic", gx_add_unit_rows_generic, gx_add_graded_rows_generic};

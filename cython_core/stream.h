@@ -34,6 +34,8 @@ typedef struct {
     gx_window window;         /* conv and pools */
     int32_t groups, lanes;    /* conv and dense */
     const int8_t *rows;       /* conv [group][row][column][channel][lanes], dense [source][lanes] */
+    const int32_t *pooled;    /* conv: pixel of `marks` to look at again for each target pixel; NULL: the pixel itself */
+    int32_t marks;            /* population whose pixels it marks: the target, or the pool that alone reads it */
     const int64_t *start;     /* sparse */
     const int32_t *to;
     const int8_t *level;
@@ -43,8 +45,10 @@ typedef struct {
 typedef struct {
     int32_t role, size, channels, pixels, period, steps;
     int32_t retaken;          /* some incoming projection is not linear: totals differ from the linear sums */
+    int32_t only_pool;        /* the projection into it, where it is one max pool of sums, of gain 1; else -1 */
     void *linear;             /* [size + slack] sums of the linear projections */
-    void *sums;               /* [size + slack] totals; the same memory unless retaken */
+    void *sums;               /* [size + slack] totals; the same memory unless retaken. A firing population that is
+                               * retaken keeps none: they are taken again when asked for */
     const void *hi, *lo;      /* [steps][period], in the sum type */
     const int8_t *polarity;   /* [period] */
     int8_t *levels;           /* [size] */
@@ -69,6 +73,10 @@ typedef struct {
 typedef void (*gx_propagate_fn)(gx_stream *stream);
 /* Take over population i's sums from a frame evaluation, in order of the populations. totals: IN [size]. */
 typedef void (*gx_take_over_fn)(gx_stream *stream, int32_t i, const int32_t *totals);
+/* Copy a population's total sums. out: OUT [size]. */
+typedef void (*gx_look_fn)(gx_stream *stream, int32_t i, int32_t *out);
+
+typedef int8_t gx_row __attribute__((vector_size(32), may_alias));
 
 static inline void gx_mark(gx_stream_population *p, int32_t pixel)
 {
@@ -149,9 +157,10 @@ static inline void gx_mark_windows(const gx_window *w, gx_stream_population *tar
 typedef struct {
     gx_propagate_fn propagate;
     gx_take_over_fn take_over;
+    gx_look_fn look;
 } gx_stream_code;
 
-#define GX_CODE(suffix) ((gx_stream_code){gx_propagate_##suffix, gx_take_over_##suffix})
+#define GX_CODE(suffix) ((gx_stream_code){gx_propagate_##suffix, gx_take_over_##suffix, gx_look_##suffix})
 
 /* The code for a kernel path by name ("generic", "avx2", "avx512"), with int16 sums where `narrow`. */
 static gx_stream_code gx_find_stream_code(const char *kernel, int narrow)

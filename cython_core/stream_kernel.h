@@ -5,50 +5,60 @@
 #define GX_NAME(base) GX_JOIN(base##_, GX_SUFFIX)
 #define GX_INLINE static inline __attribute__((always_inline)) GX_TARGET
 
+typedef GX_SUM_T GX_NAME(gx_sums) __attribute__((vector_size(32 * sizeof(GX_SUM_T)), aligned(sizeof(GX_SUM_T)), may_alias));
+
 /* sums[lane] += factor * row[lane]; lanes is a multiple of 32. Rows end in zeros, so what they touch beyond the
  * pixel's channels stays as it is. */
-GX_INLINE void GX_NAME(gx_add_row)(GX_SUM_T *restrict sums, const int8_t *restrict row, int32_t lanes, int32_t factor)
+GX_INLINE void GX_NAME(gx_add_row)(GX_SUM_T *sums, const int8_t *row, int32_t lanes, int32_t factor)
 {
-    if (factor == 1) {
-        for (int32_t block = 0; block < lanes; block += 32)
-            for (int32_t lane = block; lane < block + 32; lane++)
-                sums[lane] += row[lane];
-    } else if (factor == -1) {
-        for (int32_t block = 0; block < lanes; block += 32)
-            for (int32_t lane = block; lane < block + 32; lane++)
-                sums[lane] -= row[lane];
-    } else {
-        const GX_SUM_T f = (GX_SUM_T)factor;
-        for (int32_t block = 0; block < lanes; block += 32)
-            for (int32_t lane = block; lane < block + 32; lane++)
-                sums[lane] += (GX_SUM_T)(f * row[lane]);
+    for (int32_t lane = 0; lane < lanes; lane += 32) {
+        GX_NAME(gx_sums) *at = (GX_NAME(gx_sums) *)(sums + lane);
+        const GX_NAME(gx_sums) weights = __builtin_convertvector(*(const gx_row *)(row + lane), GX_NAME(gx_sums));
+        if (factor == 1)
+            *at += weights;
+        else if (factor == -1)
+            *at -= weights;
+        else
+            *at += weights * (GX_SUM_T)factor;
     }
 }
 
 GX_TARGET static void GX_NAME(gx_spread_conv)(gx_stream_projection *j, const gx_stream_population *source,
-                                              gx_stream_population *target)
+                                              gx_stream_population *target, gx_stream_population *marks)
 {
     const gx_window *w = &j->window;
     const int32_t inputs = w->channels / j->groups, outputs = w->out_channels / j->groups;
     GX_SUM_T *sums = target->linear;
     int64_t touched = 0;
     for (int32_t e = 0; e < source->n_changed; e++) {
-        const int32_t unit = source->changed[e], pixel = unit / w->channels, channel = unit % w->channels;
-        const int32_t y = pixel / w->width, x = pixel % w->width, group = channel / inputs;
+        const int32_t unit = source->changed[e], pixel = unit / w->channels, channel = unit - pixel * w->channels;
+        const int32_t y = pixel / w->width, x = pixel - y * w->width, group = j->groups == 1 ? 0 : channel / inputs;
         const int32_t factor = j->gain * source->change[e];
-        const int8_t *rows = j->rows + ((ptrdiff_t)group * w->kernel_rows * w->kernel_columns * inputs + channel % inputs) * j->lanes;
+        const ptrdiff_t next_row = (ptrdiff_t)inputs * j->lanes; /* from one kernel position to the next */
+        const int8_t *rows = j->rows + group * w->kernel_rows * w->kernel_columns * next_row +
+                             (ptrdiff_t)(channel - group * inputs) * j->lanes;
+        /* Columns that reach an output: all in a run where neither stride nor dilation leaves gaps. */
+        const int plain = w->stride_columns == 1 && w->dilation_columns == 1;
+        const int32_t shift = x + w->left;
+        const int32_t first = plain && shift >= w->out_width ? shift - w->out_width + 1 : 0;
+        const int32_t last = plain && shift < w->kernel_columns - 1 ? shift : w->kernel_columns - 1;
         for (int32_t row = 0; row < w->kernel_rows; row++) {
             const int32_t out_y = gx_output_at(y, w->top, row, w->dilation_rows, w->stride_rows, w->out_height);
             if (out_y < 0)
                 continue;
-            for (int32_t column = 0; column < w->kernel_columns; column++) {
-                const int32_t out_x = gx_output_at(x, w->left, column, w->dilation_columns, w->stride_columns, w->out_width);
+            for (int32_t column = first; column <= last; column++) {
+                const int32_t out_x = plain ? shift - column
+                                            : gx_output_at(x, w->left, column, w->dilation_columns, w->stride_columns,
+                                                           w->out_width);
                 if (out_x < 0)
                     continue;
                 const int32_t out = out_y * w->out_width + out_x;
                 GX_NAME(gx_add_row)(sums + (ptrdiff_t)out * w->out_channels + group * outputs,
-                                    rows + (ptrdiff_t)(row * w->kernel_columns + column) * inputs * j->lanes, j->lanes, factor);
-                gx_mark(target, out);
+                                    rows + (row * w->kernel_columns + column) * next_row, j->lanes, factor);
+                if (!j->pooled)
+                    gx_mark(marks, out);
+                else if (j->pooled[out] >= 0)
+                    gx_mark(marks, j->pooled[out]);
                 touched++;
             }
         }
@@ -70,7 +80,7 @@ GX_TARGET static void GX_NAME(gx_spread_dense)(gx_stream_projection *j, const gx
 
 /* Bring a projection's share of the source's changes into the target. */
 GX_TARGET static void GX_NAME(gx_spread)(gx_stream_projection *j, const gx_stream_population *source,
-                                         gx_stream_population *target)
+                                         gx_stream_population *target, gx_stream_population *marks)
 {
     GX_SUM_T *sums = target->linear;
     if (!j->linear) { /* only mark what must be taken again */
@@ -86,7 +96,7 @@ GX_TARGET static void GX_NAME(gx_spread)(gx_stream_projection *j, const gx_strea
     }
     switch (j->kind) {
     case GX_CONV:
-        GX_NAME(gx_spread_conv)(j, source, target);
+        GX_NAME(gx_spread_conv)(j, source, target, marks);
         break;
     case GX_DENSE:
         GX_NAME(gx_spread_dense)(j, source, target);
@@ -192,6 +202,41 @@ GX_TARGET static void GX_NAME(gx_fire_pixel)(gx_stream_population *p, int32_t pi
     }
 }
 
+/* The largest of four rows, the 2x2 max pool of nearly every network: row[c] = max over the window. */
+GX_INLINE void GX_NAME(gx_pool_four)(GX_SUM_T *restrict row, const GX_SUM_T *restrict a, const GX_SUM_T *restrict b,
+                                     const GX_SUM_T *restrict c, const GX_SUM_T *restrict d, int32_t channels)
+{
+    for (int32_t i = 0; i < channels; i++) {
+        const GX_SUM_T ab = a[i] > b[i] ? a[i] : b[i], cd = c[i] > d[i] ? c[i] : d[i];
+        row[i] = ab > cd ? ab : cd;
+    }
+}
+
+/* Total sums of one pixel of a retaken population: the linear ones, and what its pools and identities bring now. */
+GX_TARGET static const GX_SUM_T *GX_NAME(gx_total)(gx_stream *stream, int32_t i, int32_t pixel, int32_t first_projection)
+{
+    const gx_stream_population *p = &stream->populations[i];
+    GX_SUM_T *total = stream->row;
+    if (p->only_pool >= 0) {
+        const gx_stream_projection *j = &stream->projections[p->only_pool];
+        const gx_window *w = &j->window;
+        const int32_t out_y = pixel / w->out_width, out_x = pixel - out_y * w->out_width;
+        const int32_t y = out_y * w->stride_rows - w->top, x = out_x * w->stride_columns - w->left;
+        if (w->kernel_rows == 2 && w->kernel_columns == 2 && y >= 0 && x >= 0 && y + 1 < w->height && x + 1 < w->width) {
+            const GX_SUM_T *a = (const GX_SUM_T *)stream->populations[j->source].sums + ((ptrdiff_t)y * w->width + x) * p->channels;
+            const GX_SUM_T *c = a + (ptrdiff_t)w->width * p->channels;
+            GX_NAME(gx_pool_four)(total, a, a + p->channels, c, c + p->channels, p->channels);
+            return total;
+        }
+    }
+    memcpy(total, (const GX_SUM_T *)p->linear + (ptrdiff_t)pixel * p->channels, p->channels * sizeof(GX_SUM_T));
+    for (int32_t j = first_projection; j < stream->n_projections && stream->projections[j].target == i; j++)
+        if (!stream->projections[j].linear)
+            GX_NAME(gx_take_again)(&stream->projections[j], &stream->populations[stream->projections[j].source], pixel,
+                                   total, p->channels);
+    return total;
+}
+
 /* Look again at the dirty pixels of population i; its level changes are then listed in `changed`. */
 GX_TARGET static void GX_NAME(gx_settle)(gx_stream *stream, int32_t i, int32_t first_projection)
 {
@@ -202,13 +247,9 @@ GX_TARGET static void GX_NAME(gx_settle)(gx_stream *stream, int32_t i, int32_t f
         const int32_t pixel = p->dirty[d];
         const GX_SUM_T *at = (const GX_SUM_T *)p->linear + (ptrdiff_t)pixel * channels;
         if (p->retaken) {
-            GX_SUM_T *total = stream->row;
-            memcpy(total, at, channels * sizeof(GX_SUM_T));
-            for (int32_t j = first_projection; j < stream->n_projections && stream->projections[j].target == i; j++)
-                if (!stream->projections[j].linear)
-                    GX_NAME(gx_take_again)(&stream->projections[j], &stream->populations[stream->projections[j].source], pixel, total, channels);
-            memcpy((GX_SUM_T *)p->sums + (ptrdiff_t)pixel * channels, total, channels * sizeof(GX_SUM_T));
-            at = total;
+            at = GX_NAME(gx_total)(stream, i, pixel, first_projection);
+            if (p->role != GX_FIRE)
+                memcpy((GX_SUM_T *)p->sums + (ptrdiff_t)pixel * channels, at, channels * sizeof(GX_SUM_T));
         }
         if (p->role == GX_FIRE)
             GX_NAME(gx_fire_pixel)(p, pixel, at, stream->row_levels);
@@ -225,7 +266,8 @@ GX_TARGET static void GX_NAME(gx_propagate)(gx_stream *stream)
             continue;
         const int32_t first = j;
         for (; j < stream->n_projections && stream->projections[j].target == i; j++)
-            GX_NAME(gx_spread)(&stream->projections[j], &stream->populations[stream->projections[j].source], p);
+            GX_NAME(gx_spread)(&stream->projections[j], &stream->populations[stream->projections[j].source], p,
+                               &stream->populations[stream->projections[j].marks]);
         GX_NAME(gx_settle)(stream, i, first);
     }
     for (int32_t i = 0; i < stream->n_populations; i++) {
@@ -244,7 +286,7 @@ GX_TARGET static void GX_NAME(gx_take_over)(gx_stream *stream, int32_t i, const 
     GX_SUM_T *sums = p->sums, *linear = p->linear, *again = stream->row;
     for (int32_t unit = 0; unit < p->size; unit++)
         sums[unit] = (GX_SUM_T)totals[unit];
-    if (!p->retaken)
+    if (!p->retaken || p->only_pool >= 0)
         return;
     for (int32_t pixel = 0; pixel < p->pixels; pixel++) {
         memset(again, 0, p->channels * sizeof(GX_SUM_T));
@@ -255,6 +297,21 @@ GX_TARGET static void GX_NAME(gx_take_over)(gx_stream *stream, int32_t i, const 
         for (int32_t c = 0; c < p->channels; c++)
             linear[(ptrdiff_t)pixel * p->channels + c] =
                 (GX_SUM_T)(sums[(ptrdiff_t)pixel * p->channels + c] - again[c]);
+    }
+}
+
+/* Copy a population's total sums, taking again those that are not kept. out: OUT [size]. */
+GX_TARGET static void GX_NAME(gx_look)(gx_stream *stream, int32_t i, int32_t *out)
+{
+    const gx_stream_population *p = &stream->populations[i];
+    int32_t first = 0;
+    while (first < stream->n_projections && stream->projections[first].target != i)
+        first++;
+    for (int32_t pixel = 0; pixel < p->pixels; pixel++) {
+        const GX_SUM_T *at = p->retaken ? GX_NAME(gx_total)(stream, i, pixel, first)
+                                        : (const GX_SUM_T *)p->sums + (ptrdiff_t)pixel * p->channels;
+        for (int32_t c = 0; c < p->channels; c++)
+            out[(ptrdiff_t)pixel * p->channels + c] = at[c];
     }
 }
 

@@ -19,7 +19,7 @@ from gxevent.core import _gates, _plan, _stream
 from gxevent.encoder import Encoder, Window, parse_window
 from gxevent.errors import FormatError, OptionError, ShapeError
 from gxevent.events import EVENT_DTYPE, EventStream, window_bounds
-from gxevent.graph import EventGraph
+from gxevent.graph import EventGraph, Projection
 from gxevent.runtime.engine import Engine, Result
 from gxevent.runtime.plan import Layout, build_plan, conv_rows, geometry, sparse_arrays, thresholds
 
@@ -297,12 +297,13 @@ def _build(
         window.length if window.unit == "ev" else 0,
     )
     index = {name: i for i, name in enumerate(graph.populations)}
+    numbers = {j.name: i for i, j in enumerate(j for name in graph.populations for j in graph.incoming(name))}
     for name, p in graph.populations.items():
         retaken = not all(_is_linear(graph, j) for j in graph.incoming(name))
         limits = thresholds(p, layout[name])
         if limits is not None:
             limits = (_narrowed(limits[0], narrow), _narrowed(limits[1], narrow), limits[2])
-        core.add_population(p.role, p.size, layout[name].channels, retaken, limits)
+        core.add_population(p.role, p.size, layout[name].channels, retaken, _only_pool(graph, name, numbers), limits)
     for name in graph.populations:
         for j in graph.incoming(name):
             _add_projection(core, graph, j, index, layout)
@@ -314,13 +315,39 @@ def _narrowed(values: NDArray[np.int32], narrow: bool) -> NDArray:
     return np.clip(values, -(2**15), 2**15 - 1).astype(np.int16) if narrow else values
 
 
-def _is_linear(graph: EventGraph, p) -> bool:
+def _is_linear(graph: EventGraph, p: Projection) -> bool:
     """Whether differences add up: not through a pool, and not from sums, whose changes are not listed."""
     return not isinstance(p.rule, connectivity.Pool2d) and graph.populations[p.source].sends_events
 
 
+def _only_pool(graph: EventGraph, population: str, numbers: dict[str, int]) -> int:
+    """Number of the projection that alone makes the population's sums, where it is a maximum of sums; else -1."""
+    incoming = graph.incoming(population)
+    if len(incoming) != 1 or graph.populations[population].role != "fire":
+        return -1
+    rule, gain, source = incoming[0].rule, incoming[0].gain, graph.populations[incoming[0].source]
+    plain = isinstance(rule, connectivity.Pool2d) and rule.mode == "max" and gain == 1 and source.role == "sum"
+    return numbers[incoming[0].name] if plain else -1
+
+
+def _through(graph: EventGraph, p: Projection, index: dict[str, int]) -> tuple[int, NDArray[np.int32]] | None:
+    """Where the sums a convolution adds to are read by one pool alone, whose windows do not overlap: that pool's
+    population, and for each pixel of the sums its pixel there (-1 for pixels no window holds)."""
+    readers = graph.outgoing(p.target)
+    if graph.populations[p.target].role != "sum" or len(readers) != 1:
+        return None
+    rule = readers[0].rule
+    if not isinstance(rule, connectivity.Pool2d) or any(s < k for s, k in zip(rule.stride, rule.kernel, strict=True)):
+        return None
+    pooled = np.full(rule.source_shape[1:], -1, np.int32)
+    target = np.arange(np.prod(rule.target_shape[1:]), dtype=np.int32).reshape(rule.target_shape[1:])
+    for tap in rule.taps():
+        pooled[tap.in_rows, tap.in_columns] = target[tap.out_rows, tap.out_columns]
+    return index[readers[0].target], pooled.ravel()
+
+
 def _add_projection(
-    core: _stream.Stream, graph: EventGraph, p, index: dict[str, int], layout: dict[str, Layout]
+    core: _stream.Stream, graph: EventGraph, p: Projection, index: dict[str, int], layout: dict[str, Layout]
 ) -> None:
     rule, of, to = p.rule, layout[p.source], layout[p.target]
     common = {
@@ -332,7 +359,14 @@ def _add_projection(
     }
     match rule:
         case connectivity.Conv2d():
-            core.add_projection("conv2d", **common, geometry=geometry(rule), groups=rule.groups, rows=conv_rows(rule))
+            core.add_projection(
+                "conv2d",
+                **common,
+                geometry=geometry(rule),
+                groups=rule.groups,
+                rows=conv_rows(rule),
+                through=_through(graph, p, index),
+            )
         case connectivity.Dense():
             rows = to.inward(rule.weight.T if of.order is None else rule.weight.T[of.order])
             core.add_projection("dense", **common, rows=_gates.aligned_rows(rows))
