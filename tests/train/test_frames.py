@@ -1,0 +1,85 @@
+"""Recordings, folds and random motion."""
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from gxevent.train.frames import Recordings, augment, folds
+from gxevent.train.recipes import AugmentationSettings
+
+
+def recordings():
+    frames = [np.full((count, 1, 2, 2), i, np.int8) for i, count in enumerate((2, 1, 3))]
+    return Recordings.of(frames, np.array([0, 1, 0]))
+
+
+def test_select_and_join_keep_frames_with_their_recording():
+    part = recordings().select(np.array([True, False, True]))
+    assert part.labels.tolist() == [0, 0]
+    assert part.recording.tolist() == [0, 0, 1, 1, 1]
+    assert part.frames[:, 0, 0, 0].tolist() == [0, 0, 2, 2, 2]
+    both = recordings().join(part)
+    assert both.recording.tolist() == [0, 0, 1, 2, 2, 2, 3, 3, 4, 4, 4]
+    assert both.frame_labels.tolist() == [0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]
+
+
+def test_scores_of_a_recordings_frames_add():
+    scores = np.array([[0, 3], [4, 0], [1, 1], [0, 1], [0, 1], [1, 0]], np.float32)
+    assert recordings().accuracy(scores) == pytest.approx(1 / 3)  # 4:3 right; a tie goes to class 0; 1:2 wrong
+
+
+@given(labels=st.lists(st.integers(0, 4), min_size=10, max_size=80), count=st.integers(2, 6), seed=st.integers(0, 3))
+def test_folds_are_even_in_size_and_class(labels, count, seed):
+    labels = np.array(labels)
+    fold = folds(labels, count, seed)
+    assert np.array_equal(fold, folds(labels, count, seed))
+    sizes = np.bincount(fold, minlength=count)
+    assert sizes.max() - sizes.min() <= 1
+    for label in np.unique(labels):
+        sizes = np.bincount(fold[labels == label], minlength=count)
+        assert sizes.max() - sizes.min() <= 1
+
+
+def settings(**amounts):
+    return AugmentationSettings(**amounts)
+
+
+def test_no_motion_is_no_change():
+    frames = np.random.default_rng(0).integers(-1, 2, (4, 3, 7, 9)).astype(np.int8)
+    assert augment(frames, settings(), np.random.default_rng(0)) is frames
+    tiny = augment(frames, settings(rotate=1e-6, scale=1e-9, shear=1e-9, shift=1e-9), np.random.default_rng(0))
+    np.testing.assert_array_equal(tiny, frames)
+
+
+def test_shifts_move_whole_pixels():
+    frames = np.zeros((200, 1, 9, 9), np.int8)
+    frames[:, 0, 4, 4] = 1
+    moved = augment(frames, settings(shift=2.4), np.random.default_rng(1))
+    n, _, y, x = np.nonzero(moved)
+    assert np.array_equal(n, np.arange(200))  # each keeps its one event
+    assert (set(y.tolist()), set(x.tolist())) == ({2, 3, 4, 5, 6}, {2, 3, 4, 5, 6})
+
+
+def test_a_quarter_turn_is_exact():
+    class Quarter:
+        """Draws the upper end of every range."""
+
+        def uniform(self, low, high, size):
+            return np.full(size, high)
+
+    frame = np.arange(25, dtype=np.int8).reshape(1, 1, 5, 5)
+    turned = augment(frame, settings(rotate=90.0), Quarter())
+    np.testing.assert_array_equal(turned[0, 0], np.rot90(frame[0, 0], -1))
+
+
+def test_levels_stay_levels_and_channels_move_together():
+    rng = np.random.default_rng(2)
+    one = rng.choice(np.array([-64, -1, 0, 1, 30], np.int8), (20, 1, 16, 16))
+    frames = np.concatenate([one, one], axis=1)
+    before = frames.copy()
+    moved = augment(frames, settings(rotate=20, scale=0.2, shear=0.2, shift=3), rng)
+    assert moved.dtype == np.int8
+    assert set(np.unique(moved).tolist()) <= {-64, -1, 0, 1, 30}
+    np.testing.assert_array_equal(moved[:, 0], moved[:, 1])
+    np.testing.assert_array_equal(frames, before)
+    assert (moved != frames).any(axis=(1, 2, 3)).all()

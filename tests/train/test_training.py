@@ -1,0 +1,156 @@
+"""From a recipe's name to a network file, as the command line does it."""
+
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs PyTorch")
+
+from gxevent.errors import OptionError  # noqa: E402
+from gxevent.events.datasets import open_dataset  # noqa: E402
+from gxevent.files import load_network  # noqa: E402
+from gxevent.train import train_recipe, training, zoo  # noqa: E402
+from gxevent.train.data import Data  # noqa: E402
+from tests.train.test_fit import CLASSES, patterns  # noqa: E402
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    """A recipe of its own over synthetic patterns; yields (recipe file, list that notes when the test part is read)."""
+    read = []
+
+    def load(recipe, path, *, quiet):
+        def test():
+            read.append("test")
+            return patterns(30, 2)
+
+        return Data(patterns(120, 0), test, CLASSES, {"name": "patterns"})
+
+    monkeypatch.setattr(training, "load_data", load)
+    path = tmp_path / "tiny.toml"
+    path.write_text(
+        'name = "tiny"\nsummary = "patterns"\n[data]\nkind = "digits"\nfolds = 4\n[network]\nlayers = "6C3-MP2-3"\n'
+        "[fit]\nepochs = 3\nbatch = 20\n"
+    )
+    return path, read
+
+
+def test_writes_network_checkpoint_and_provenance(tiny, tmp_path):
+    recipe, read = tiny
+    before = torch.get_num_threads()
+    result = train_recipe(recipe, out=tmp_path / "net.gxn", seed=5, quiet=True)
+    assert read == ["test"]  # once
+    assert torch.get_num_threads() == before
+    network = load_network(tmp_path / "net.gxn")
+    made = network.provenance
+    assert (made["recipe"], made["seed"], made["epochs"]) == ("tiny", 5, 3)
+    assert made["validation_accuracy"] == result.validation_accuracy
+    assert (made["validation_samples"], made["test_samples"]) == (30, 30)
+    assert made["test_accuracy"] == result.test_accuracy
+    assert made["data"] == {"name": "patterns"}
+    assert made["training_memory_bytes"]["per_weight"] == 9
+    assert {"torch", "numpy", "gxevent"} <= set(made["versions"])
+    assert made["settings"]["network"]["layers"] == "6C3-MP2-3"
+    assert network.classes == CLASSES
+    assert result.checkpoint == tmp_path / "net.ckpt"
+    assert result.checkpoint.is_file()
+    assert result.summary()["out"] == str(tmp_path / "net.gxn")
+    assert len(result.history) == 3
+
+
+def test_resume_takes_over_the_planned_epochs(tiny, tmp_path, monkeypatch):
+    recipe, _ = tiny
+    whole = train_recipe(recipe, epochs=4, quiet=True)
+    epoch = training.Fit._epoch
+
+    def stop(self, number):
+        if number == 3:
+            raise KeyboardInterrupt
+        return epoch(self, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Fit, "_epoch", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_recipe(recipe, out=tmp_path / "a.gxn", epochs=4, quiet=True)
+    assert not (tmp_path / "a.gxn").exists()
+    resumed = train_recipe(recipe, out=tmp_path / "a.gxn", resume=tmp_path / "a.ckpt", quiet=True)
+    assert len(resumed.history) == 4
+    for one, other in zip(whole.network.layers, resumed.network.layers, strict=True):
+        for name, array in one.arrays().items():
+            np.testing.assert_array_equal(array, other.arrays()[name])
+
+
+def test_nothing_is_written_without_out(tiny, tmp_path):
+    recipe, _ = tiny
+    before = set(tmp_path.iterdir())
+    result = train_recipe(recipe, epochs=1, quiet=True)
+    assert (result.out, result.checkpoint) == (None, None)
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_bad_arguments_are_refused_before_training(tiny, tmp_path):
+    recipe, _ = tiny
+    for arguments, message in (
+        ({"out": tmp_path / "net.pt"}, r"\*\.gxn"),
+        ({"out": tmp_path / "no" / "net.gxn"}, "does not exist"),
+        ({"threads": 0}, "threads"),
+        ({"epochs": 0}, "epochs"),
+        ({"device": "abacus"}, "abacus"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            train_recipe(recipe, quiet=True, **arguments)
+
+
+def test_cross_validation_trains_a_network_for_each_fold(tiny):
+    recipe, read = tiny
+    accuracies = training.cross_validate(recipe, epochs=2, quiet=True)
+    assert len(accuracies) == 4
+    assert read == []  # the test part is left alone
+
+
+def test_the_digits_of_the_zoo(tmp_path, capsys):
+    """The real recipe for one epoch, and the recordings packed beside it, read back."""
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    assert zoo.main(["digits", "--out", str(tmp_path), "--epochs", "1"]) == 0
+    assert "of 360" in capsys.readouterr().out
+    assert {p.name for p in tmp_path.iterdir()} == {"digits.gxn", "digits_test.zip"}
+    packed = tmp_path / "digits_test.zip"
+    assert packed.stat().st_size <= 2 << 20
+    source = open_dataset(packed)
+    assert len(source) == 360
+    assert source.samples[0].split == "test"
+    assert zoo.accuracy_on(load_network(tmp_path / "digits.gxn"), packed) > 0.15
+    zoo.pack_digits(tmp_path / "again.zip")
+    assert packed.read_bytes() == (tmp_path / "again.zip").read_bytes()
+    assert all(info.date_time == zoo._EPOCH for info in zipfile.ZipFile(packed).infolist())
+
+
+def test_the_zoo_reports_errors_in_one_line(tmp_path, capsys):
+    assert zoo.main(["nmnist", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_package_imports_without_pytorch():
+    """And says how to install it when it is needed."""
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import gxevent.train\n"
+        "assert 'digits' in gxevent.train.list_recipes()\n"
+        "try:\n    gxevent.train.train_recipe\n"
+        "except ImportError as error:\n    print(type(error).__name__, error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "MissingExtraError training needs the package 'torch': pip install 'gxevent[train]'"
+
+
+def test_every_public_name_is_there():
+    import gxevent.train
+
+    for name in gxevent.train.__all__:
+        assert getattr(gxevent.train, name) is not None
+    assert set(gxevent.train.__all__) <= set(dir(gxevent.train))
+    with pytest.raises(AttributeError):
+        gxevent.train.nothing  # noqa: B018

@@ -1,0 +1,98 @@
+"""Frames for training: encoded recordings with labels, and their random affine motion."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gxevent.train.recipes import AugmentationSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Recordings:
+    """Encoded recordings. A recording has one frame, or several where the encoder cuts it into windows."""
+
+    frames: NDArray[np.int8]
+    """(n, C, H, W) levels."""
+    recording: NDArray[np.int64]
+    """(n,) number of the recording each frame belongs to, rising from 0."""
+    labels: NDArray[np.int64]
+    """(recordings,) class numbers."""
+
+    @classmethod
+    def of(cls, frames: list[NDArray[np.int8]], labels: NDArray[np.int64]) -> Recordings:
+        """From one array (windows, C, H, W) a recording."""
+        counts = [len(part) for part in frames]
+        return cls(np.concatenate(frames), np.repeat(np.arange(len(frames)), counts), np.asarray(labels, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def frame_labels(self) -> NDArray[np.int64]:
+        return self.labels[self.recording]
+
+    def select(self, chosen: NDArray[np.bool_]) -> Recordings:
+        """The recordings where ``chosen`` (recordings,) is true."""
+        keep = chosen[self.recording]
+        number = np.cumsum(chosen) - 1
+        return Recordings(self.frames[keep], number[self.recording[keep]], self.labels[chosen])
+
+    def join(self, other: Recordings) -> Recordings:
+        return Recordings(
+            np.concatenate([self.frames, other.frames]),
+            np.concatenate([self.recording, other.recording + len(self)]),
+            np.concatenate([self.labels, other.labels]),
+        )
+
+    def accuracy(self, scores: NDArray[np.float32]) -> float:
+        """Share of recordings whose label has the highest score, added over their frames (ties: lowest index)."""
+        total = np.zeros((len(self), scores.shape[1]), np.float32)
+        np.add.at(total, self.recording, scores)
+        return float(np.mean(total.argmax(1) == self.labels))
+
+    def sha256(self) -> str:
+        h = hashlib.sha256()
+        for array in (self.frames, self.recording, self.labels):
+            h.update(np.ascontiguousarray(array))
+        return h.hexdigest()
+
+
+def folds(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """Fold number (n,) of each sample: every class spread evenly over ``count`` folds, at random but fixed by seed."""
+    rng = np.random.default_rng(seed)
+    fold = np.empty(len(labels), np.int64)
+    first = 0  # where the next class begins to deal, so that the folds' sizes stay within one of each other
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        fold[members] = (first + np.arange(len(members))) % count
+        first += len(members)
+    return fold
+
+
+def augment(frames: NDArray[np.int8], amount: AugmentationSettings, rng: np.random.Generator) -> NDArray[np.int8]:
+    """Each frame (n, C, H, W) under its own random affine map about the centre; int8, the same shape.
+
+    Every pixel takes the level of the pixel nearest to where it comes from, so levels stay levels and no holes open;
+    what comes from outside is 0.
+    """
+    n, channels, height, width = frames.shape
+    if not any((amount.rotate, amount.scale, amount.shear, amount.shift)):
+        return frames
+    angle = np.deg2rad(rng.uniform(-amount.rotate, amount.rotate, n))
+    scale = 1 + rng.uniform(-amount.scale, amount.scale, (2, n))
+    shear = rng.uniform(-amount.shear, amount.shear, n)
+    shift = rng.uniform(-amount.shift, amount.shift, (2, n))
+    y, x = np.mgrid[:height, :width].reshape(2, 1, -1) - np.array([height - 1, width - 1]).reshape(2, 1, 1) / 2
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    u, v = (x - shift[0][:, None]) / scale[0][:, None], (y - shift[1][:, None]) / scale[1][:, None]
+    col = np.rint(cos * u + sin * v + shear[:, None] * v + (width - 1) / 2).astype(np.int64)
+    row = np.rint(cos * v - sin * u + (height - 1) / 2).astype(np.int64)
+    inside = (col >= 0) & (col < width) & (row >= 0) & (row < height)
+    source = np.where(inside, row * width + col, 0)
+    moved = np.take_along_axis(frames.reshape(n, channels, -1), source[:, None, :], axis=2)
+    moved *= inside[:, None, :]
+    return moved.reshape(frames.shape)

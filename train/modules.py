@@ -1,0 +1,207 @@
+"""Layers of a network in training: discrete weights, batch norm and pools whose evaluation forward is exact.
+
+In training mode these are ordinary float32 layers, so gradients flow as usual. In evaluation mode they give exactly
+what the compiled network gives: accumulators are rounded to the integers they are (convolution algorithms such as
+Winograd do not keep integers), and everything behind them is the float32 expression of :mod:`gxevent.firing`.
+
+Signals between layers are real values: levels times the unit of their space, or integer sums times theirs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gxevent import firing, grid
+from gxevent.errors import OptionError
+from gxevent.layers import Pair, pair
+from gxevent.train.backend import F, nn, torch
+
+FLOAT32_IS_SAFE = 2.0**16
+"""Accumulators that can grow beyond this are computed in float64: far below 2**24, so that the rounding errors of any
+float32 convolution stay far below the half that rounding to integers can mend."""
+
+
+def random_levels(shape: tuple[int, ...], n: int, rng: np.random.Generator) -> NDArray[np.int8]:
+    """Weights before training: Uniform(-1, 1) rounded to Z_n, as the released code starts (half zeros for n = 1)."""
+    return grid.nearest_level(rng.uniform(-1, 1, shape), n)
+
+
+class DiscreteLayer(nn.Module):
+    """Base of the layers with weights on a grid.
+
+    ``levels`` (int8, a Parameter that needs no gradient, so that it moves and saves like any other) is all that
+    persists. In training mode ``weight()`` makes a transient float32 copy of the weights' values that autograd
+    differentiates; the optimizer takes its gradient and frees it.
+
+    Parameters
+    ----------
+    levels
+        int8 levels of Z_space.
+    space, input_space
+        N of the weights' and of the inputs' space Z_N.
+    """
+
+    def __init__(self, levels: torch.Tensor, space: int, input_space: int) -> None:
+        super().__init__()
+        self.space, self.input_space = grid.check_space(space), grid.check_space(input_space)
+        if levels.dtype != torch.int8 or not bool(grid.contains(levels.cpu().numpy(), space).all()):
+            raise OptionError(f"weights: expected int8 levels of Z_{space}, got {levels.dtype} or levels outside")
+        self.levels = nn.Parameter(levels.clone(), requires_grad=False)
+        self.unit = grid.unit(space) * grid.unit(input_space)
+        self._weight: torch.Tensor | None = None
+        self._version = -1  # of the levels that the transient copy was made from
+
+    def weight(self) -> torch.Tensor:
+        """Values of the weights, float32; with gradients enabled the one transient copy of this training step."""
+        if not torch.is_grad_enabled():
+            return self.levels * grid.unit(self.space) + 0.0
+        if self._weight is None or self._version != self.levels._version:
+            self._weight = (self.levels.float() * grid.unit(self.space)).requires_grad_()
+            self._version = self.levels._version
+        return self._weight
+
+    def take_gradient(self) -> torch.Tensor | None:
+        """Gradient with respect to the weights' values (None if the layer took no part), freeing the copy."""
+        gradient = None if self._weight is None else self._weight.grad
+        self.release()
+        return gradient
+
+    def release(self) -> None:
+        """Free the transient copy of the weights and its gradient."""
+        self._weight = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Weighted sums as real values ``s * unit``; float32 ``x`` holds values of Z_input_space."""
+        if self.training:
+            return self.apply_weight(x, self.weight())
+        return self.accumulate(x) * self.unit
+
+    @torch.no_grad()
+    def accumulate(self, x: torch.Tensor) -> torch.Tensor:
+        """The integer accumulators s (as float32) for values ``x``, exact."""
+        largest = self.levels[0].numel() * grid.max_level(self.space) * grid.max_level(self.input_space)
+        dtype = torch.float32 if largest < FLOAT32_IS_SAFE else torch.float64
+        q = (x / grid.unit(self.input_space)).to(dtype)
+        return self.apply_weight(q, self.levels.to(dtype)).round_().float() + 0.0  # + 0.0 turns -0.0 into 0.0
+
+    def apply_weight(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
+
+
+class DiscreteLinear(DiscreteLayer):
+    """Fully connected, no bias (the batch norm behind it has one); levels int8 (out, in), x (n, in)."""
+
+    def __init__(self, levels: torch.Tensor, space: int = 1, input_space: int = 1) -> None:
+        super().__init__(levels, space, input_space)
+
+    def apply_weight(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return F.linear(x, weight)
+
+    def extra_repr(self) -> str:
+        return f"{self.levels.shape[1]}, {self.levels.shape[0]}, space={self.space}, input_space={self.input_space}"
+
+
+class DiscreteConv2d(DiscreteLayer):
+    """Cross-correlation, no bias; levels int8 (out, in / groups, kh, kw), x (n, in, H, W), zero padding."""
+
+    def __init__(
+        self,
+        levels: torch.Tensor,
+        space: int = 1,
+        input_space: int = 1,
+        *,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        dilation: Pair = 1,
+        groups: int = 1,
+    ) -> None:
+        super().__init__(levels, space, input_space)
+        self.stride, self.padding, self.dilation, self.groups = pair(stride), pair(padding), pair(dilation), groups
+
+    def apply_weight(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(x, weight, None, self.stride, self.padding, self.dilation, self.groups)
+
+    def extra_repr(self) -> str:
+        out, per_group, *kernel = self.levels.shape
+        return (
+            f"{per_group * self.groups}, {out}, kernel={tuple(kernel)}, stride={self.stride}, padding={self.padding}, "
+            f"dilation={self.dilation}, groups={self.groups}, space={self.space}, input_space={self.input_space}"
+        )
+
+
+class BatchNorm(nn.Module):
+    """Batch norm over (n, C) or (n, C, H, W), per channel.
+
+    Training: the ordinary one (biased variance of the batch, running averages with factor ``momentum``). Evaluation:
+    ``v * scale + offset`` with scale and offset from ``firing.affine``, a separate multiplication and addition.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-4, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.gamma = nn.Parameter(torch.ones(channels))
+        self.beta = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("var", torch.ones(channels))
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """``gamma``, ``beta``, ``mean``, ``var`` as NumPy copies, float32 (channels,)."""
+        names = ("gamma", "beta", "mean", "var")
+        return {name: getattr(self, name).detach().cpu().numpy().copy() for name in names}
+
+    def forward(self, v: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            return F.batch_norm(v, self.mean, self.var, self.gamma, self.beta, True, self.momentum, self.eps)
+        shape = (1, -1) + (1,) * (v.ndim - 2)
+        scale, offset = (
+            torch.from_numpy(a).to(v.device).view(shape) for a in firing.affine(**self.arrays(), eps=self.eps)
+        )
+        return torch.add(torch.mul(v, scale), offset)
+
+    def extra_repr(self) -> str:
+        return f"{self.gamma.numel()}, eps={self.eps}, momentum={self.momentum}"
+
+
+class SumPool2d(nn.Module):
+    """Sum over the kernel, or its average; ``unit`` is the real value of the integer 1 in its input.
+
+    The average divides by the full kernel (padding counts as zeros) and keeps integer sums: unit / area is the unit of
+    what it gives.
+    """
+
+    def __init__(self, kernel: Pair, stride: Pair | None, padding: Pair, unit: float, *, average: bool) -> None:
+        super().__init__()
+        self.kernel, self.padding = pair(kernel), pair(padding)
+        self.stride = pair(kernel if stride is None else stride)
+        self.unit_in = unit
+        self.area = self.kernel[0] * self.kernel[1]
+        self.unit = unit / self.area if average else unit
+
+    def forward(self, v: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            return self._sum(v) * (self.unit / self.unit_in)
+        return self._sum((v / self.unit_in).round_().double()).round_().float() * self.unit
+
+    def _sum(self, v: torch.Tensor) -> torch.Tensor:
+        return F.avg_pool2d(v, self.kernel, self.stride, self.padding, divisor_override=1)
+
+    def extra_repr(self) -> str:
+        return f"{self.kernel}, stride={self.stride}, padding={self.padding}, unit={self.unit}"
+
+
+class Add(nn.Module):
+    """Sum of branches; ``units`` are the real values of the integer 1 in each, whole multiples of the smallest."""
+
+    def __init__(self, units: tuple[float, ...]) -> None:
+        super().__init__()
+        self.units, self.unit = units, min(units)
+
+    def forward(self, *branches: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            return sum(branches[1:], start=branches[0])
+        scaled = [(v / u).round_() * (u / self.unit) for v, u in zip(branches, self.units, strict=True)]
+        return sum(scaled[1:], start=scaled[0]) * self.unit
+
+    def extra_repr(self) -> str:
+        return f"units={self.units}"

@@ -1,0 +1,158 @@
+"""TernaryModule: a network in training, made from a TernaryNetwork and turned back into one.
+
+Structure and checks are those of the domain model: whatever :class:`gxevent.network.TernaryNetwork` accepts (without
+biases) can be trained, evaluated and written back; :func:`gxevent.train.topology.initial_network` makes the first one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gxevent import grid, layers
+from gxevent.checking import Signal
+from gxevent.encoder import Encoder
+from gxevent.errors import ShapeError, UnsupportedError
+from gxevent.network import INPUT, TernaryNetwork
+from gxevent.train.activation import DiscreteActivation
+from gxevent.train.backend import nn, torch
+from gxevent.train.modules import Add, BatchNorm, DiscreteConv2d, DiscreteLayer, DiscreteLinear, SumPool2d
+
+
+class TernaryModule(nn.Module):
+    """The network as a PyTorch module: frames in, scores out.
+
+    Parameters
+    ----------
+    network
+        Structure and starting values.
+    a, window
+        Half width and shape of the activations' derivative windows (training only; a network file has none).
+
+    Raises
+    ------
+    UnsupportedError
+        for layers with a bias: a batch norm carries it.
+    """
+
+    def __init__(self, network: TernaryNetwork, *, a: float = 0.5, window: str = "rectangular") -> None:
+        super().__init__()
+        self.template = network
+        self.layers = nn.ModuleList(
+            _module(layer, [network.signals[name] for name in layer.inputs], a, window) for layer in network.layers
+        )
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Scores float32 (n, classes) of int8 frames (n, *input_shape)."""
+        *_, scores = self.walk(frames)
+        return scores[1].flatten(1)
+
+    def walk(self, frames: torch.Tensor):
+        """Yield ``(layer name, its output as real values)`` in order: for comparing layer by layer."""
+        if tuple(frames.shape[1:]) != self.template.input_shape:
+            raise ShapeError(f"frames: expected (n, *{self.template.input_shape}), got {tuple(frames.shape)}")
+        made = {INPUT: frames.float() * grid.unit(int(self.template.input_levels or 0))}
+        for layer, module in zip(self.template.layers, self.layers, strict=True):
+            made[layer.name] = module(*(made[name] for name in layer.inputs))
+            yield layer.name, made[layer.name]
+
+    @torch.no_grad()
+    def scores(self, frames: NDArray[np.int8], batch: int = 256) -> NDArray[np.float32]:
+        """Evaluation-mode scores (n, classes) of NumPy frames; the module's mode is as before afterwards."""
+        training, device = self.training, next(self.parameters()).device
+        self.eval()
+        try:
+            parts = [
+                self(torch.from_numpy(frames[i : i + batch]).to(device)).cpu() for i in range(0, len(frames), batch)
+            ]
+        finally:
+            self.train(training)
+        return torch.cat(parts).numpy() if parts else np.zeros((0, len(self.template.classes)), np.float32)
+
+    def discrete_layers(self) -> list[DiscreteLayer]:
+        return [module for module in self.layers if isinstance(module, DiscreteLayer)]
+
+    def zero_share(self) -> float:
+        """Share of the discrete weights that are 0."""
+        levels = [layer.levels for layer in self.discrete_layers()]
+        return sum(int((q == 0).sum()) for q in levels) / sum(q.numel() for q in levels)
+
+
+def to_network(
+    module: TernaryModule,
+    encoder: Encoder | None,
+    classes: tuple[str, ...],
+    provenance: Mapping[str, Any],
+    name: str = "",
+) -> TernaryNetwork:
+    """What training produced: the module's levels and batch-norm parameters as a TernaryNetwork."""
+    made = []
+    for layer, part in zip(module.template.layers, module.layers, strict=True):
+        if isinstance(part, DiscreteLayer):
+            layer = replace(layer, weight=part.levels.detach().cpu().numpy().copy())
+        elif isinstance(part, BatchNorm):
+            layer = replace(layer, **part.arrays(), eps=part.eps)
+        made.append(layer)
+    return TernaryNetwork(
+        input_shape=module.template.input_shape,
+        encoder=encoder,
+        layers=tuple(made),
+        classes=classes,
+        input_levels=module.template.input_levels,
+        name=name,
+        provenance=dict(provenance),
+    )
+
+
+def _module(layer: layers.Layer, sources: list[Signal], a: float, window: str) -> nn.Module:
+    """The module of one layer, given the signals it reads."""
+    source = sources[0]
+    match layer:
+        case layers.Dense() | layers.Conv2d() if layer.bias is not None:
+            raise UnsupportedError(
+                f"layer {layer.name!r} has a bias: fold it into the beta of the batch norm behind it"
+            )
+        case layers.Dense():
+            return DiscreteLinear(torch.from_numpy(layer.weight), layer.levels, source.levels)
+        case layers.Conv2d():
+            return _conv(layer, source)
+        case layers.MaxPool2d():
+            return nn.MaxPool2d(layers.pair(layer.kernel), layer.stride, layer.padding)
+        case layers.SumPool2d() | layers.AvgPool2d():
+            average = isinstance(layer, layers.AvgPool2d)
+            return SumPool2d(layer.kernel, layer.stride, layer.padding, source.unit, average=average)
+        case layers.Pad2d():
+            return nn.ZeroPad2d(layer.padding)
+        case layers.Flatten():
+            return nn.Flatten()
+        case layers.Add():
+            return Add(tuple(signal.unit for signal in sources))
+        case layers.BatchNorm():
+            return _batch_norm(layer)
+        case layers.Activation():
+            return DiscreteActivation(layer.levels, layer.r, layer.h, a=a, window=window)
+    raise UnsupportedError(f"layer {layer.name!r}: the trainer does not know {layer.kind} layers")
+
+
+def _conv(layer: layers.Conv2d, source: Signal) -> DiscreteConv2d:
+    return DiscreteConv2d(
+        torch.from_numpy(layer.weight),
+        layer.levels,
+        source.levels,
+        stride=layer.stride,
+        padding=layer.padding,
+        dilation=layer.dilation,
+        groups=layer.groups,
+    )
+
+
+def _batch_norm(layer: layers.BatchNorm) -> BatchNorm:
+    module = BatchNorm(len(layer.gamma), layer.eps)
+    with torch.no_grad():
+        for name in ("gamma", "beta", "mean", "var"):
+            getattr(module, name).copy_(torch.from_numpy(getattr(layer, name)))
+    return module

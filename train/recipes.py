@@ -1,0 +1,177 @@
+"""Recipes: everything a training run depends on, as one TOML file.
+
+The recipes shipped lie beside this module; a path to another ``.toml`` file works wherever a recipe's name does.
+Unknown keys and values of the wrong type are refused with one line that names file and key.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from gxevent.encoder import Encoder
+from gxevent.errors import GxError, OptionError
+from gxevent.store import read_bytes
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Natural = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class DataSettings(_Settings):
+    """Which recordings, and which of the training ones are held out for validation."""
+
+    kind: Literal["digits", "nmnist"]
+    folds: Annotated[int, msgspec.Meta(ge=2)] = 10
+    """The training recordings are cut into this many stratified folds …"""
+    fold: Natural = 0
+    """… of which this one is the validation set."""
+    seed: Natural = 0
+    """Of the split and of emulated recordings; fixed, so that runs with other seeds see the same data."""
+    emulated: Natural = 0
+    """nmnist: emulated recordings of MNIST training digits that have no real recording, at most so many."""
+    repeat: Count = 1
+    """How often an epoch sees each real training recording; emulated ones once."""
+
+
+class EncoderSettings(_Settings):
+    """See :class:`gxevent.encoder.Encoder`."""
+
+    kind: str = "onoff"
+    bins: Count = 1
+    window: str = "all"
+    downsample: Count = 1
+
+    def encoder(self) -> Encoder:
+        return Encoder(self.kind, bins=self.bins, window=self.window, downsample=self.downsample)
+
+
+class NetworkSettings(_Settings):
+    """Layers as text (see :mod:`gxevent.train.topology`), spaces, activation, derivative window, loss."""
+
+    layers: str
+    weights: Annotated[int, msgspec.Meta(ge=0, le=7)] = 1
+    activations: Annotated[int, msgspec.Meta(ge=0, le=7)] = 1
+    r: NotNegative = 0.5
+    h: Positive = 1.0
+    a: Positive = 0.5
+    derivative: Literal["rectangular", "triangular"] = "rectangular"
+    loss: Literal["squared_hinge", "cross_entropy"] = "squared_hinge"
+
+
+class DSTSettings(_Settings):
+    """Step rule and its learning rate, on a cosine from ``lr`` to ``lr_end``."""
+
+    rule: Literal["adam", "sgd", "momentum"] = "adam"
+    lr: Positive = 0.03
+    lr_end: NotNegative = 1e-5
+    m: Positive = 3.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = 0.9
+
+
+class NormSettings(_Settings):
+    """Learning rate of the batch-norm parameters (Adam), on the same cosine."""
+
+    lr: Positive = 0.01
+    lr_end: NotNegative = 1e-5
+
+
+class AugmentationSettings(_Settings):
+    """Random affine motion of each training frame, uniform in plus or minus these amounts."""
+
+    rotate: NotNegative = 0.0
+    """Degrees."""
+    scale: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    """Share of the size, each axis for itself."""
+    shear: NotNegative = 0.0
+    shift: NotNegative = 0.0
+    """Pixels."""
+
+
+class FitSettings(_Settings):
+    epochs: Count
+    batch: Annotated[int, msgspec.Meta(ge=2)] = 100
+    seed: Natural = 0
+
+
+class Recipe(_Settings):
+    """One training run."""
+
+    name: str
+    summary: str
+    data: DataSettings
+    network: NetworkSettings
+    fit: FitSettings
+    encoder: EncoderSettings = EncoderSettings()
+    dst: DSTSettings = DSTSettings()
+    norm: NormSettings = NormSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
+
+    def settings(self) -> dict:
+        """Plain JSON values."""
+        return msgspec.to_builtins(self)
+
+
+def list_recipes() -> dict[str, str]:
+    """Names and summaries of the recipes shipped."""
+    return {path.stem: load_recipe(path.stem).summary for path in sorted(Path(__file__).parent.glob("*.toml"))}
+
+
+def load_recipe(name: str | os.PathLike[str]) -> Recipe:
+    """The recipe of that name, or of a ``.toml`` file.
+
+    Raises
+    ------
+    OptionError
+        when there is no such recipe, or the file holds a key or value that is not possible (naming it).
+    FormatError
+        when the file cannot be read.
+    """
+    shipped = Path(__file__).parent
+    path = Path(name) if os.fspath(name).endswith(".toml") else shipped / f"{os.fspath(name)}.toml"
+    if path.parent == shipped and not path.is_file():
+        known = ", ".join(sorted(p.stem for p in shipped.glob("*.toml")))
+        raise OptionError(f"no recipe {os.fspath(name)!r}: the recipes are {known}; a path to a .toml file works too")
+    try:
+        recipe = msgspec.toml.decode(read_bytes(path), type=Recipe)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a ValidationError is a DecodeError
+        raise OptionError(f"{path}: {error}") from error
+    return checked(recipe, str(path))
+
+
+def from_settings(settings: dict, where: str) -> Recipe:
+    """Inverse of :meth:`Recipe.settings`."""
+    try:
+        return checked(msgspec.convert(settings, Recipe), where)
+    except msgspec.ValidationError as error:
+        raise OptionError(f"{where}: {error}") from error
+
+
+def checked(recipe: Recipe, where: str) -> Recipe:
+    """The recipe, after what its types alone do not say."""
+    try:
+        recipe.encoder.encoder()
+        if not recipe.data.fold < recipe.data.folds:
+            raise OptionError(f"data.fold: {recipe.data.fold}, expected less than data.folds = {recipe.data.folds}")
+    except GxError as error:
+        raise OptionError(f"{where}: {error}") from error
+    return recipe
+
+
+def override(recipe: Recipe, epochs: int | None = None, seed: int | None = None, fold: int | None = None) -> Recipe:
+    """The recipe with other epochs, seed or validation fold; OptionError for impossible ones."""
+    fit = {k: v for k, v in (("epochs", epochs), ("seed", seed)) if v is not None}
+    data = {} if fold is None else {"fold": fold}
+    settings = recipe.settings()
+    settings["fit"] |= fit
+    settings["data"] |= data
+    return from_settings(settings, f"recipe {recipe.name!r}")

@@ -1,0 +1,97 @@
+"""Makes what gxevent ships: ``python -m gxevent.train.zoo digits --out gxevent/zoo``.
+
+``digits`` writes ``digits_test.zip``, the recipe's test recordings in the N-MNIST layout ``test/<label>/<number>.bin``,
+and ``digits.gxn``, the network trained by the recipe. ``nmnist`` (with ``--data``) writes ``nmnist.gxn``. Afterwards
+the network is read back and tried on the recordings written, as a user will.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gxevent.encoder import Encoder
+from gxevent.errors import GxError
+from gxevent.events import encode_stream
+from gxevent.events.datasets import open_dataset
+from gxevent.events.readers import dump_events
+from gxevent.files import load_network
+from gxevent.network import TernaryNetwork
+from gxevent.store import atomic_write
+from gxevent.train.data import digits
+from gxevent.train.frames import Recordings
+from gxevent.train.recipes import load_recipe
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time, so that the same recordings make the same bytes
+
+
+def pack_digits(path: Path, seed: int = 0) -> int:
+    """Write the test recordings of the digits recipe as a zip; returns their number.
+
+    Stored, not deflated: compressors differ between builds, and these bytes are to be the same everywhere.
+    """
+    pictures = digits(seed)
+    numbers = np.flatnonzero(pictures.test)
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for number in numbers:
+            name = f"test/{pictures.labels[number]}/{number:04d}.bin"
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), dump_events(pictures.record(int(number), seed), "nmnist"))
+    return len(numbers)
+
+
+def accuracy_on(network: TernaryNetwork, path: Path, split: str = "test") -> float:
+    """Share of a data set's recordings that the trainer's evaluation forward of a network gets right."""
+    from gxevent.train.networks import TernaryModule
+
+    source = open_dataset(path, split=split)
+    encoder = network.encoder or Encoder("onoff")
+    frames = [encode_stream(encoder, stream, network.input_shape) for _, stream in source]
+    labels = np.array([network.classes.index(str(sample.label)) for sample in source.samples])
+    recordings = Recordings.of(frames, labels)
+    return recordings.accuracy(TernaryModule(network).scores(recordings.frames))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status: 1 when the files written do not give the accuracy they state."""
+    from gxevent.train.training import train_recipe
+
+    parser = argparse.ArgumentParser(prog="python -m gxevent.train.zoo", description=str(__doc__).split("\n")[0])
+    parser.add_argument("name", choices=("digits", "nmnist"))
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--data", type=Path, help="nmnist: folder or archive of N-MNIST")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--resume", type=Path, help="checkpoint to continue")
+    options = parser.parse_args(arguments)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        path = options.out / f"{options.name}.gxn"
+        result = train_recipe(
+            options.name, options.data, path, epochs=options.epochs, seed=options.seed, resume=options.resume
+        )
+        recordings = options.data
+        if options.name == "digits":
+            recordings = options.out / "digits_test.zip"
+            pack_digits(recordings, load_recipe("digits").data.seed)
+        path.with_suffix(".ckpt").unlink(missing_ok=True)
+        found = accuracy_on(load_network(path), recordings) if recordings and recordings.is_file() else None
+    except (GxError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(
+        f"{path}: validation {result.validation_accuracy:.2%} of {result.validation_samples}, test "
+        f"{result.test_accuracy:.2%} of {result.test_samples}, {result.seconds:.0f} s"
+    )
+    if found is not None and found != result.test_accuracy:
+        print(f"error: {recordings} read back gives {found:.2%}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
