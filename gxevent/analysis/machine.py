@@ -13,7 +13,12 @@ from gxevent.runtime.plan import available_kernels, choose_kernel
 
 BASE = ("numpy", "networkx", "click", "tqdm", "safetensors", "msgspec")
 
-EXTRAS = {"train": ("torch", "scikit-learn"), "brian2": ("brian2",)}
+EXTRAS = {
+    "train": ("torch", "scikit-learn"),
+    "brian2": ("brian2",),
+    "events": ("h5py", "lz4", "zstandard", "rosbags"),
+    "report": ("pillow",),
+}
 """Extra of this package -> the packages it brings."""
 
 

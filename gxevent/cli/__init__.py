@@ -11,7 +11,7 @@ import click
 
 from gxevent import __version__
 
-COMMANDS = ("demo", "info", "train", "compile", "inspect", "run", "crosscheck", "graph", "report")
+COMMANDS = ("demo", "info", "train", "compile", "inspect", "run", "crosscheck", "graph", "events", "report")
 
 
 class LazyGroup(click.Group):

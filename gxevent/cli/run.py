@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gxevent.cli.common import Output, example, output_options, run_table
+
+if TYPE_CHECKING:
+    from gxevent.graph import EventGraph
 
 
 def data_options(function: Any) -> Any:
@@ -40,9 +44,29 @@ def data_options(function: Any) -> Any:
     return function
 
 
+def live_options(function: Any) -> Any:
+    """The options of input that is still coming in."""
+    for option in reversed(
+        [
+            click.option("--format", "fmt", default="es", show_default=True, help="Format of a pipe (DATA is -)."),
+            click.option("--source", metavar="udp://HOST:PORT", help="Take AER datagrams instead of DATA."),
+            click.option("--pace", type=click.Choice(["real"]), help="Replay one recording at its own speed."),
+            click.option(
+                "--policy",
+                type=click.Choice(["block", "drop-oldest"]),
+                default="block",
+                show_default=True,
+                help="When live input is faster than the machine; what is dropped is counted.",
+            ),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
 @click.command("run", epilog=example("gxevent run nmnist.gxg nmnist.zip -o runs/nmnist --threads 2"))
 @click.argument("graph", type=click.Path(path_type=Path))
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path, allow_dash=True), required=False)
 @click.option(
     "-o", "--output", "folder", type=click.Path(path_type=Path), help="Write the run record into this folder."
 )
@@ -56,10 +80,11 @@ def data_options(function: Any) -> Any:
 )
 @click.option("--threads", type=int, default=1, show_default=True, metavar="K")
 @click.option("--kernel", default="auto", show_default=True, help="Kernel path; gxevent info lists them.")
+@live_options
 @output_options
 def command(
     graph: Path,
-    data: Path,
+    data: Path | None,
     folder: Path | None,
     window: str | None,
     stride: str | None,
@@ -68,14 +93,30 @@ def command(
     mode: str,
     threads: int,
     kernel: str,
+    fmt: str,
+    source: str | None,
+    pace: str | None,
+    policy: str,
     output: Output,
 ) -> None:
     """Run the data set DATA through the event graph GRAPH (.gxg).
 
     DATA is a folder or archive laid out split/label/file or label/file, a folder of IDX files, a CSV manifest, or one
     recording.
+
+    Live: DATA is - (a pipe, with --format), or --source udp://HOST:PORT, or one recording with --pace real. Each
+    decision is then one line of JSON: event time, wall time, latency, decision and scores; --window and --stride say
+    how often (every event by default), --limit after how many to stop.
     """
-    from gxevent import __version__, files
+    from gxevent import files
+
+    loaded = files.load_graph(graph)
+    if source or pace or str(data) == "-":
+        _live(loaded, data, window, stride, limit, kernel, fmt, source, policy, output)
+        return
+    if data is None:
+        raise click.UsageError("Missing argument 'DATA': a data set, a recording, - for a pipe, or --source udp://…")
+    from gxevent import __version__
     from gxevent.events import open_dataset
     from gxevent.runtime import run_dataset
     from gxevent.runtime.record import check_run_folder
@@ -83,7 +124,6 @@ def command(
     if folder:
         check_run_folder(folder)
     begun = datetime.now(UTC)
-    loaded = files.load_graph(graph)
     dataset = open_dataset(data, split=split, limit=limit)
     with output.progress(len(dataset), "running", "sample") as bar:
         record = run_dataset(
@@ -108,3 +148,27 @@ def command(
         record.save(folder, log)
         lines.append(f"wrote {folder}")
     output.show(record.summary, lines)
+
+
+def _live(
+    graph: EventGraph,
+    data: Path | None,
+    window: str | None,
+    stride: str | None,
+    limit: int | None,
+    kernel: str,
+    fmt: str,
+    source: str | None,
+    policy: str,
+    output: Output,
+) -> None:
+    from gxevent.runtime.live import LiveRun
+
+    where = source or str(data)
+    run = LiveRun(graph, where, format=fmt, window=window, stride=stride, kernel=kernel, policy=policy)
+    try:
+        for decision in run.decisions(limit):
+            print(json.dumps(decision.as_dict()), flush=True)
+    except KeyboardInterrupt:  # the usual way to end a camera's run
+        run.stop()
+    output.note(run.line())

@@ -4,9 +4,15 @@ Layouts
 -------
 - ``split/label/file`` or ``label/file`` in a folder, zip or tar (below any one folder that holds everything); splits
   are named train, test, val (also training, testing, valid, validation) in any case;
+- ``split/label.ext``: long recordings whose label is the file's name; every split holds the same names;
+- images (JPEG, PNG …) instead of recordings in the first layout, read by Pillow;
 - IDX files in one folder or archive (MNIST layout: ``train-images-idx3-ubyte``, …, plain or gzip);
+- CIFAR-10's python or binary batches (``data_batch_1``, ``test_batch.bin`` …) in one folder or archive;
 - a CSV manifest with the columns ``path``, ``label`` and perhaps ``split``, paths relative to it;
 - one recording, without label.
+
+A recording is one sample, however long: the encoder's window, or ``--window``, cuts it, and the scores of its windows
+add. ``tonic:NAME`` opens a data set of tonic (:mod:`gxevent.events.adapters`).
 """
 
 from __future__ import annotations
@@ -22,7 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gxevent.errors import FormatError, OptionError
+from gxevent.events import pictures
 from gxevent.events.archive import Folder, Store, open_store
+from gxevent.events.cifar import find_cifar, open_cifar
 from gxevent.events.idx import find_idx, open_idx
 from gxevent.events.readers import decode_events
 from gxevent.events.stream import EventStream
@@ -39,7 +47,10 @@ SPLITS = {
 }
 """Folder name in lower case -> name of the split."""
 
-_EXPECTED = "expected split/label/file or label/file (splits: train, test, val), IDX files, or one recording"
+_EXPECTED = (
+    "expected split/label/file, label/file or split/label.ext (splits: train, test, val), IDX files, CIFAR batches, "
+    "or one recording"
+)
 _ASIDE = re.compile(r"(^|/)(\.|__MACOSX/|README|LICEN[CS]E)|\.(md|sha256)$", re.IGNORECASE)
 
 
@@ -71,7 +82,7 @@ class DataSet:
         return len(self.samples)
 
     def load(self, i: int) -> EventStream | NDArray[np.uint8]:
-        """Sample ``i``: an EventStream, or an image uint8 (H, W). FormatError names archive and file."""
+        """Sample ``i``: an EventStream, or an image uint8 (H, W) or (3, H, W). FormatError names archive and file."""
         return self._load(self.samples[i])
 
     def __iter__(self) -> Iterator[tuple[Sample, EventStream | NDArray[np.uint8]]]:
@@ -79,7 +90,7 @@ class DataSet:
         return ((sample, self._load(sample)) for sample in self.samples)
 
     def images(self) -> NDArray[np.uint8]:
-        """All images at once, uint8 (n, H, W). OptionError for a data set of events."""
+        """All images at once, uint8 (n, H, W) or (n, 3, H, W). OptionError for a data set of events."""
         if self.kind != "images":
             raise OptionError(f"{self.source}: holds recordings of events, not images; load them one at a time")
         return (
@@ -115,6 +126,10 @@ def open_dataset(
     OptionError
         for a split that the source does not have (the message lists those it has), or a limit below 1.
     """
+    if str(path).startswith("tonic:"):
+        from gxevent.events.adapters import open_tonic
+
+        return open_tonic(str(path), split=split, limit=limit, width=width, height=height)
     path = Path(path)
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 1):
         raise OptionError(f"limit: expected a whole number >= 1, got {limit!r}")
@@ -127,9 +142,17 @@ def open_dataset(
         samples = [Sample(f"{s}/{i:05d}", label, s) for s in images for i, label in enumerate(labels[s])]
         classes = _classes(label for known in labels.values() for label in known)
         return DataSet(str(path), "images", tuple(samples[:limit]), classes, _Images(images))
+    if store is not None and (batches := find_cifar(store.names)):
+        chosen = _choose(tuple(batches), split, path)
+        images, labels, classes = open_cifar(store, batches, chosen, path)
+        samples = [Sample(f"{s}/{i:05d}", label, s) for s in images for i, label in enumerate(labels[s])]
+        return DataSet(str(path), "images", tuple(samples[:limit]), classes, _Images(images))
+    kind = "events"
     if store is not None:
         samples, members = _labelled(store, path)
         load = _Members(str(path), store, members, width, height)
+        if samples and pictures.is_image(store.read(members[samples[0].id])[:64]):
+            kind, load = "images", pictures.Images(str(path), store, members)
     elif (manifest := _manifest(path)) is not None:
         samples = manifest
         load = _Members(str(path.parent), Folder(path.parent), {s.id: s.id for s in samples}, width, height)
@@ -142,7 +165,7 @@ def open_dataset(
     samples = [s for s in samples if s.split in chosen or s.split is None]
     if limit is not None and limit < len(samples):
         samples = [samples[i * len(samples) // limit] for i in range(limit)]
-    return DataSet(str(path), "events", tuple(samples), classes, load)
+    return DataSet(str(path), kind, tuple(samples), classes, load)
 
 
 @dataclass(frozen=True)
@@ -222,6 +245,8 @@ def _labelled(store: Store, path: Path) -> tuple[list[Sample], dict[str, str]]:
             misfits.append(name)
             continue
         if not split_layout and inner[0].lower() in SPLITS:
+            if labelled := _by_file_name(parts, outer):
+                return labelled
             raise FormatError(f"{path}: {name} has no label: no folder between split and file; {_EXPECTED}")
         sample = Sample("/".join(inner), inner[-2], SPLITS[inner[0].lower()] if split_layout else None)
         samples.append(sample)
@@ -234,6 +259,25 @@ def _labelled(store: Store, path: Path) -> tuple[list[Sample], dict[str, str]]:
         )
         raise FormatError(f"{path}: {len(misfits)} of {len(names)} files, such as {misfits[0]}, have no label; {hint}")
     return samples, members
+
+
+def _by_file_name(
+    parts: dict[str, tuple[str, ...]], outer: tuple[str, ...]
+) -> tuple[list[Sample], dict[str, str]] | None:
+    """Samples of the layout ``split/label.ext``: two splits or more that hold the same names, two or more of them."""
+    stems: dict[str, list[str]] = {}
+    samples, members = [], {}
+    for name, p in parts.items():
+        inner = p[len(outer) :]
+        if len(inner) != 2 or p[: len(outer)] != outer or inner[0].lower() not in SPLITS:
+            return None
+        label = PurePosixPath(inner[1]).stem
+        stems.setdefault(SPLITS[inner[0].lower()], []).append(label)
+        samples.append(Sample("/".join(inner), label, SPLITS[inner[0].lower()]))
+        members[samples[-1].id] = name
+    names = [sorted(found) for found in stems.values()]
+    same = all(found == names[0] for found in names)
+    return (samples, members) if same and len(names) > 1 and len(set(names[0])) == len(names[0]) > 1 else None
 
 
 def _manifest(path: Path) -> list[Sample] | None:

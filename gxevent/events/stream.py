@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gxevent.core import _decode
 from gxevent.errors import FormatError, OptionError
 
 EVENT_DTYPE = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "?")])
@@ -31,6 +33,12 @@ class EventStream:
         Size of the sensor in pixels.
     source
         Where it comes from (a file name, an archive member); error messages name it.
+    dropped
+        Events of the source that are not here, by reason: ``"backward"`` in time, ``"outside"`` the sensor,
+        ``"untimed"`` (before the first time of the file), ``"truncated_bytes"`` of a file cut short, and
+        ``"missing_events"`` that its last packet states.
+    passed
+        Content of the source that is no camera event (triggers, frames, IMU samples …), kind -> count.
 
     Raises
     ------
@@ -44,13 +52,15 @@ class EventStream:
     width: int
     height: int
     source: str = ""
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    passed: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for field in ("width", "height"):
-            value = getattr(self, field)
+        for side in ("width", "height"):
+            value = getattr(self, side)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value <= 65536:
-                raise OptionError(f"{self._where}{field}: expected a whole number from 1 to 65536, got {value!r}")
-            object.__setattr__(self, field, int(value))
+                raise OptionError(f"{self._where}{side}: expected a whole number from 1 to 65536, got {value!r}")
+            object.__setattr__(self, side, int(value))
         events = self.events
         if not isinstance(events, np.ndarray) or events.dtype != EVENT_DTYPE or events.ndim != 1:
             found = f"{events.dtype} {events.shape}" if isinstance(events, np.ndarray) else type(events).__name__
@@ -58,21 +68,25 @@ class EventStream:
                 f"{self._where}expected a one-dimensional array of gxevent.EVENT_DTYPE, got {found}; "
                 "build it with from_arrays(t, x, y, p, width, height)"
             )
-        if not events.size:
-            return
-        check_inside(events["x"], events["y"], self.width, self.height, self.source)
-        t = events["t"]
-        far = (t < -MAX_TIME_US) | (t > MAX_TIME_US)
-        if far.any():
-            i = int(far.argmax())
-            raise FormatError(f"{self._where}event {i}: t={t[i]} us is beyond 285 years; give times in microseconds")
-        falls = t[1:] < t[:-1]
-        if falls.any():
-            i = int(falls.argmax()) + 1
-            raise FormatError(
-                f"{self._where}event {i}: time falls from {t[i - 1]} to {t[i]} us; "
-                "pass on_backward='sort' to sort the events or 'drop' to leave such events out"
-            )
+        if first_bad(events, self.width, self.height) >= 0:
+            _complain(events, self.width, self.height, self.source)
+
+    @classmethod
+    def unchecked(
+        cls,
+        events: NDArray[np.void],
+        width: int,
+        height: int,
+        source: str = "",
+        dropped: Mapping[str, int] | None = None,
+        passed: Mapping[str, int] | None = None,
+    ) -> EventStream:
+        """A stream of events that a reader has just checked; for readers only."""
+        stream = object.__new__(cls)
+        fields = {"events": events, "width": width, "height": height, "source": source}
+        for name, value in (fields | {"dropped": dropped or {}, "passed": passed or {}}).items():
+            object.__setattr__(stream, name, value)
+        return stream
 
     @property
     def _where(self) -> str:
@@ -99,18 +113,52 @@ class EventStream:
         return replace(self, events=self.events[a : max(a, b)])
 
 
+def first_bad(events: NDArray[np.void], width: int, height: int) -> int:
+    """Number of the first event outside the sensor, beyond 285 years or earlier than the one before it; -1: none."""
+    plain = np.ascontiguousarray(events).view(np.uint8)
+    return _decode.first_bad(plain, width, height, -MAX_TIME_US, MAX_TIME_US)
+
+
+def _complain(events: NDArray[np.void], width: int, height: int, source: str) -> None:
+    """Raise FormatError for events of which one is bad: pixels first, then times."""
+    where = f"{source}: " if source else ""
+    check_inside(events["x"], events["y"], width, height, source)
+    t = events["t"]
+    far = (t < -MAX_TIME_US) | (t > MAX_TIME_US)
+    if far.any():
+        i = int(far.argmax())
+        raise FormatError(f"{where}event {i}: t={t[i]} us is beyond 285 years; give times in microseconds")
+    i = int((t[1:] < t[:-1]).argmax()) + 1
+    raise FormatError(
+        f"{where}event {i}: time falls from {t[i - 1]} to {t[i]} us; "
+        "pass on_backward='sort' to sort the events or 'drop' to leave such events out"
+    )
+
+
+def outside(x: NDArray, y: NDArray, width: int, height: int) -> NDArray[np.bool_]:
+    """Which pixels (n,), integers of any type, are not on a sensor of ``width`` x ``height``."""
+    return (x < 0) | (y < 0) | (x >= width) | (y >= height)
+
+
 def check_inside(x: NDArray, y: NDArray, width: int, height: int, source: str = "") -> None:
     """Raise FormatError naming the first event whose pixel is not on a sensor of ``width`` x ``height``.
 
-    ``x`` and ``y`` are integer arrays (n,) of any type: readers check them before they are narrowed to uint16.
+    ``x`` and ``y`` are integer arrays (n,) of any type: they are checked before they are narrowed to uint16.
     """
     if not x.size or (x.min() >= 0 and y.min() >= 0 and x.max() < width and y.max() < height):
         return
-    i = int(((x < 0) | (y < 0) | (x >= width) | (y >= height)).argmax())
+    i = int(outside(x, y, width, height).argmax())
     raise FormatError(
         f"{source + ': ' if source else ''}event {i}: pixel x={x[i]}, y={y[i]} is outside the {width}x{height} sensor; "
         f"pass width/height of the sensor (the largest x is {x.max()}, the largest y {y.max()})"
     )
+
+
+def pack(t: NDArray, x: NDArray, y: NDArray, p: NDArray) -> NDArray[np.void]:
+    """Events of EVENT_DTYPE from arrays (n,) that are known to fit it."""
+    events = np.empty(t.size, EVENT_DTYPE)
+    events["t"], events["x"], events["y"], events["p"] = t, x, y, p
+    return events
 
 
 def from_arrays(
@@ -157,11 +205,10 @@ def from_arrays(
     if n and columns["p"].dtype.kind not in "biuf":
         raise FormatError(f"{where}column p: expected booleans or numbers, got {columns['p'].dtype}")
     check_inside(columns["x"], columns["y"], width, height, source)
-    events = np.empty(n, EVENT_DTYPE)
-    for name in ("t", "x", "y"):
-        events[name] = columns[name]
-    events["p"] = columns["p"] > 0
-    return EventStream(_forward(events, on_backward), width, height, source)
+    events = pack(columns["t"], columns["x"], columns["y"], columns["p"] > 0)
+    kept = _forward(events, on_backward)
+    dropped = {"backward": n - len(kept)} if len(kept) < n else {}
+    return EventStream(kept, width, height, source, dropped)
 
 
 def _forward(events: NDArray[np.void], on_backward: str) -> NDArray[np.void]:

@@ -2,13 +2,19 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from gxevent.encoder import Encoder, parse_window
 from gxevent.errors import CapacityError, FormatError, OptionError, ShapeError, UnsupportedError
-from gxevent.events import EVENT_DTYPE, EventStream, encode_images, encode_stream, from_arrays, windows
-from gxevent.events import encode as module
+from gxevent.events import (
+    EVENT_DTYPE,
+    EventStream,
+    encode as module,
+    encode_images,
+    encode_stream,
+    from_arrays,
+    windows,
+)
 
 
 def slow_windows(t, window, stride):

@@ -1,16 +1,14 @@
 import io
-import json
 import zipfile
 from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from gxevent.errors import FormatError, GxError, OptionError, UnsupportedError
 from gxevent.events import decode_events, dump_events, from_arrays, open_events, readers, write_events
-from gxevent.events.readers import ReadOptions, registry
+from gxevent.events.readers import registry
 
 BIN = bytes([7, 15, 0x80, 2, 142, 19, 18, 0, 11, 183])  # (654, 7, 15, ON), (2999, 19, 18, OFF)
 
@@ -25,49 +23,31 @@ def rows(stream):
     return [tuple(int(v) for v in event) for event in stream.events.tolist()]
 
 
-@pytest.mark.parametrize("folder", ["bin", "text"])
-def test_real_files_are_read_as_expected(data, folder):
-    expected = json.loads((data / "expected.json").read_text())
-    files = [name for name in expected if name.startswith(f"formats/{folder}/")]
-    assert files
-    for name in files:
-        want, stream = expected[name], open_events(data / name)
-        e = {field: stream.events[field].astype(np.int64) for field in "txyp"}
-        assert [stream.width, stream.height] == want["sensor"]
-        assert len(stream) == want["events"]
-        assert e["p"].sum() == want["on_events"]
-        assert (e["t"] - e["t"][0]).sum() == want["sum_t_rel"]
-        assert (e["x"].sum(), e["y"].sum()) == (want["sum_x"], want["sum_y"])
-        assert [list(row) for row in rows(stream[:3])] == want["first"]
-        assert list(rows(stream[-1:])[0]) == want["last"]
-
-
 FOREIGN = [
-    ("aedat2", b"#!AER-DAT2.0\r\n", "AEDAT 2"),
-    ("aedat31", b"#!AER-DAT3.1\r\n", "AEDAT 3"),
-    ("aedat4", b"#!AER-DAT4.0\r\n", "AEDAT 4"),
-    ("dat", b"% Data file containing CD events\n% Version 2\n\x0c\x08", "Prophesee DAT"),
-    ("evt2", b"% Date 2020-09-25 07:48:31\n% evt 2.0\n\x01\x80", "Prophesee EVT2"),
-    ("evt3", b"% Date 2020\n% format EVT3;height=480;width=640\n\x01\x80", "Prophesee EVT3"),
-    ("event-stream", b"Event Stream\x02\0\0\x01", "an Event Stream"),
-    ("hdf5", b"\x89HDF\r\n\x1a\n", "HDF5"),
-    ("rosbag", b"#ROSBAG V2.0\n", "a ROS bag"),
-    ("mat", b"MATLAB 5.0 MAT-file", "a MATLAB file"),
+    ("aedat2", b"#!AER-DAT2.0\r\n"),
+    ("aedat31", b"#!AER-DAT3.1\r\n"),
+    ("aedat4", b"#!AER-DAT4.0\r\n"),
+    ("dat", b"% Data file containing CD events\n% Version 2\n\x0c\x08"),
+    ("evt2", b"% Date 2020-09-25 07:48:31\n% evt 2.0\n\x01\x80"),
+    ("evt3", b"% Date 2020\n% format EVT3;height=480;width=640\n\x01\x80"),
+    ("event-stream", b"Event Stream\x02\0\0\x01"),
+    ("hdf5", b"\x89HDF\r\n\x1a\n"),
+    ("rosbag", b"#ROSBAG V2.0\n"),
+    ("mat", b"MATLAB 5.0 MAT-file"),
 ]
 
 
-@pytest.mark.parametrize(("folder", "head", "title"), FOREIGN, ids=[row[0] for row in FOREIGN])
-def test_formats_of_other_programs_are_refused_by_name(folder, head, title):
+@pytest.mark.parametrize(("format", "head"), FOREIGN, ids=[row[0] for row in FOREIGN])
+def test_magic_bytes_go_before_names(format, head):
     for name in ("a.bin", "a.csv", "a"):
-        assert readers.recognise(head, name) == folder
-    with pytest.raises(UnsupportedError, match=f"a: looks like {title}.*; gxevent does not read it yet, convert it to"):
-        readers.foreign.by_name(folder).read(head, "a", ReadOptions())
+        assert readers.recognise(head, name) == format
 
 
-@pytest.mark.parametrize(("folder", "title"), [(row[0], row[2]) for row in FOREIGN])
-def test_real_files_of_other_programs_are_recognised(data, folder, title):
-    for path in sorted((data / "formats" / folder).iterdir()):
-        assert readers.recognise(path.read_bytes(), path.name) == folder
+def test_formats_of_other_programs_are_refused_by_name():
+    with pytest.raises(UnsupportedError, match=r"a: looks like AEDAT 1.*; gxevent does not read it yet, convert it to"):
+        decode_events(b"#!AER-DAT1.0\r\n", "a")
+    with pytest.raises(UnsupportedError, match=r"a: looks like a gzip-compressed file.*, unpack it first"):
+        decode_events(b"\x1f\x8b\x08" + bytes(20), "a")
 
 
 def test_content_goes_before_the_name():
@@ -208,8 +188,8 @@ def test_writing_files(tmp_path, stream):
         write_events(tmp_path / name, stream)
         np.testing.assert_array_equal(open_events(tmp_path / name).events, stream.events)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.bin", "a.csv", "a.npz"]
-    with pytest.raises(OptionError, match=r"name it .npz, .bin or .csv"):
-        write_events(tmp_path / "a.dat", stream)
+    with pytest.raises(OptionError, match=r"no format for '.xyz'; name it .npz, .bin, .csv"):
+        write_events(tmp_path / "a.xyz", stream)
     with pytest.raises(FormatError, match=r"event 0: t=8388608, the N-MNIST format holds 0 to 8388607; write npz"):
         dump_events(from_arrays([1 << 23], [0], [0], [1], 34, 34), "nmnist")
 

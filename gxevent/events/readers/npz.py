@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gxevent.errors import FormatError
 from gxevent.events.readers import columns
-from gxevent.events.readers.registry import ReadOptions
-from gxevent.events.stream import EventStream
+from gxevent.events.readers.gate import Columns
+from gxevent.events.readers.options import ReadOptions
+from gxevent.events.readers.table import Table
 
 _EXPECTED = "expected arrays t, x, y, p, a structured array with these fields, or a table (n, 4)"
 
@@ -24,37 +26,28 @@ def sniff(data: bytes, name: str) -> bool:
     return data.startswith((b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY"))
 
 
-def read(data: bytes, name: str, options: ReadOptions) -> EventStream:
-    """Decode. FormatError for a damaged file, pickled objects, and arrays that hold no events."""
-    arrays = _load(data, name)
+def open_npz(file: BinaryIO, name: str, options: ReadOptions) -> Table:
+    """Raises FormatError for a damaged file, pickled objects, and arrays that hold no events."""
+    arrays = _load(file.read(), name)
     stated = None
     if "width" in arrays and "height" in arrays:
         stated = tuple(_size(arrays[key], name, key) for key in ("width", "height"))
     place, unit = columns.find(list(arrays))
     if set(place) == set("txyp"):
         keys = list(arrays)
-        return _stream({letter: arrays[keys[i]] for letter, i in place.items()}, unit, name, options, stated)
+        return _table({letter: arrays[keys[i]] for letter, i in place.items()}, unit, name, options, stated)
     for array in arrays.values():
         if array.dtype.names:
             place, unit = columns.find(list(array.dtype.names))
             if set(place) == set("txyp"):
                 fields = {letter: array[array.dtype.names[i]] for letter, i in place.items()}
-                return _stream(fields, unit, name, options, stated)
+                return _table(fields, unit, name, options, stated)
     tables = [a for a in arrays.values() if a.ndim == 2 and a.shape[1] == 4 and a.dtype.kind in "iuf"]
     if len(tables) == 1:
         order = columns.guess_order(tables[0])
-        return _stream({letter: tables[0][:, i] for i, letter in enumerate(order)}, None, name, options, stated)
+        return _table({letter: tables[0][:, i] for i, letter in enumerate(order)}, None, name, options, stated)
     found = ", ".join(f"{key} {a.dtype} {a.shape}" for key, a in arrays.items()) or "nothing"
     raise FormatError(f"{name}: holds {found[:200]}; {_EXPECTED}")
-
-
-def write(stream: EventStream, name: str = "") -> bytes:
-    """A compressed npz of t, x, y, p, width, height; the same stream gives the same bytes."""
-    e = stream.events
-    out = io.BytesIO()
-    sensor = {"width": np.int64(stream.width), "height": np.int64(stream.height)}
-    np.savez_compressed(out, t=e["t"], x=e["x"], y=e["y"], p=e["p"], **sensor)
-    return out.getvalue()
 
 
 def _load(data: bytes, name: str) -> dict[str, NDArray]:
@@ -83,20 +76,19 @@ def _size(array: NDArray, name: str, key: str) -> int:
     return int(array.reshape(()))
 
 
-def _stream(
+def _table(
     fields: Mapping[str, NDArray], unit: str | None, name: str, options: ReadOptions, stated: tuple[int, int] | None
-) -> EventStream:
+) -> Table:
     shapes = {letter: array.shape for letter, array in fields.items()}
     if len(set(shapes.values())) != 1 or fields["t"].ndim != 1:
         raise FormatError(f"{name}: arrays of shapes {shapes}, expected the same (n,) for t, x, y and p")
     for letter, array in fields.items():
         if array.dtype.kind not in "biuf":
             raise FormatError(f"{name}: array {letter} of type {array.dtype}, expected numbers")
-    return options.stream(
+    events = Columns(
         columns.microseconds(fields["t"], name, options.time_unit or unit),
         columns.integers(fields["x"], name, "x"),
         columns.integers(fields["y"], name, "y"),
         columns.polarity(fields["p"], name),
-        name,
-        stated,
     )
+    return Table(events, stated)
