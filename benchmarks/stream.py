@@ -14,6 +14,7 @@ import statistics
 import time
 
 import numpy as np
+import peers
 
 import gxevent as gx
 from gxevent.events import EVENT_DTYPE
@@ -28,8 +29,9 @@ def ring(rng: np.random.Generator, n: int, size: int) -> np.ndarray:
     events["t"] = np.arange(n)
     where = np.arange(n) * 2 * np.pi / 20_000
     angle = rng.uniform(0, 2 * np.pi, n)
-    x = size / 2 + size / 5 * np.cos(where) + size / 5 * np.cos(angle)
-    y = size / 2 + size / 5 * np.sin(where) + size / 5 * np.sin(angle)
+    radius = rng.normal(size / 5, size / 12, n)  # thick enough that most events change a pixel
+    x = size / 2 + size / 5 * np.cos(where) + radius * np.cos(angle)
+    y = size / 2 + size / 5 * np.sin(where) + radius * np.sin(angle)
     noise = rng.random(n) < 0.05
     events["x"] = np.where(noise, rng.integers(0, size, n), np.clip(np.rint(x), 0, size - 1))
     events["y"] = np.where(noise, rng.integers(0, size, n), np.clip(np.rint(y), 0, size - 1))
@@ -86,7 +88,10 @@ def main() -> None:
         for session in sessions.values():
             session.push(events[:window])
         frame = frame_of(events[:window], size)
-        times: dict[object, list[float]] = {key: [] for key in (*strides, "frame")}
+        onnx = peers.onnxruntime_session(net)
+        if onnx and not (onnx(frame.astype(np.float32)) == engine.run(frame).scores).all():
+            raise SystemExit("onnxruntime gives other scores: the comparison would be of different networks")
+        times: dict[object, list[float]] = {key: [] for key in (*strides, "frame", "onnxruntime")}
         for round_ in range(options.rounds):
             part = events[window + round_ * options.events :][: options.events]
             for stride, session in sessions.items():
@@ -97,21 +102,37 @@ def main() -> None:
             for _ in range(10):
                 engine.run(frame, count=False)
             times["frame"].append((time.perf_counter() - begun) / 10 * 1e6)
+            if onnx:
+                begun = time.perf_counter()
+                for _ in range(5):
+                    onnx(frame.astype(np.float32))
+                times["onnxruntime"].append((time.perf_counter() - begun) / 5 * 1e6)
         again = statistics.median(times["frame"])
         print(
             f"{size}x{size}, window {window} events, {graph.units:,} units, {sum(graph.synapses.values()):,} synapses"
         )
         print(f"  re-evaluating the frame: {again:.1f} us")
+        peer = statistics.median(times["onnxruntime"]) if onnx else None
+        if peer:
+            print(f"  onnxruntime {peer:.1f} us a frame (float32, the same ternary network, equal scores)")
         for stride, session in sessions.items():
-            us = statistics.median(times[stride])
-            s = session.statistics()
-            updates = sum(s.updates.values()) / s.events
-            flips = sum(n for name, n in s.flips.items() if name != "input") / s.events
-            print(
-                f"  a decision every {stride:4} events: {us:6.2f} us an event ({1 / us:.2f} M events/s), "
-                f"{again / us / stride:6.1f}x re-evaluation at that stride; an event causes {updates:,.0f} updates and "
-                f"{flips:.1f} flips; {s.reevaluations} of {s.reevaluations + s.increments} steps re-evaluated"
-            )
+            report(stride, session, statistics.median(times[stride]), again, peer)
+
+
+def report(stride: int, session: gx.Engine, us: float, again: float, peer: float | None) -> None:
+    s = session.statistics()
+    beside = f"{again / us / stride:.1f}x re-evaluating" + (f", {peer / us / stride:.1f}x onnxruntime" if peer else "")
+    print(f"  a decision every {stride:4} events: {us:6.2f} us an event ({1 / us:.2f} M events/s), {beside}")
+    flips = sum(n for name, n in s.flips.items() if name != "input") / s.events
+    steps = s.reevaluations + s.increments
+    print(
+        f"      an event causes {s.input_changes / s.events:.2f} input changes, {flips:.1f} flipped units and "
+        f"{sum(s.updates.values()) / s.events:,.0f} updates; {s.reevaluations} of {steps} steps re-evaluated"
+    )
+    if stride == 1:
+        layers = ", ".join(f"{name} {n / s.events:,.0f}" for name, n in s.updates.items() if n)
+        units = ", ".join(f"{name} {n / s.events:.1f}" for name, n in s.flips.items())
+        print(f"      updates by projection: {layers}; flipped units by population: {units}")
 
 
 if __name__ == "__main__":

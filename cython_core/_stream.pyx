@@ -149,7 +149,7 @@ cdef class Stream:
         p.linear = take((size + SLACK) * width)
         p.sums = take((size + SLACK) * width) if retaken else p.linear
         p.levels = <int8_t *>take(size + 8)
-        p.dirty = <int32_t *>take(4 * <size_t>p.pixels)
+        p.dirty = <int32_t *>take(4 * <size_t>(p.pixels + 1))     # one more is written before it is kept
         p.is_dirty = <uint8_t *>take(p.pixels)
         p.changed = <int32_t *>take(4 * <size_t>size)
         p.change = <int16_t *>take(2 * <size_t>size)

@@ -76,7 +76,7 @@ typedef void (*gx_take_over_fn)(gx_stream *stream, int32_t i, const int32_t *tot
 /* Copy a population's total sums. out: OUT [size]. */
 typedef void (*gx_look_fn)(gx_stream *stream, int32_t i, int32_t *out);
 
-typedef int8_t gx_row __attribute__((vector_size(32), may_alias));
+typedef int8_t gx_row __attribute__((vector_size(16), may_alias));
 
 static inline void gx_mark(gx_stream_population *p, int32_t pixel)
 {

@@ -5,64 +5,77 @@
 #define GX_NAME(base) GX_JOIN(base##_, GX_SUFFIX)
 #define GX_INLINE static inline __attribute__((always_inline)) GX_TARGET
 
-typedef GX_SUM_T GX_NAME(gx_sums) __attribute__((vector_size(32 * sizeof(GX_SUM_T)), aligned(sizeof(GX_SUM_T)), may_alias));
+typedef GX_SUM_T GX_NAME(gx_sums)
+    __attribute__((vector_size(16 * sizeof(GX_SUM_T)), aligned(sizeof(GX_SUM_T)), may_alias));
 
 /* sums[lane] += factor * row[lane]; lanes is a multiple of 32. Rows end in zeros, so what they touch beyond the
  * pixel's channels stays as it is. */
 GX_INLINE void GX_NAME(gx_add_row)(GX_SUM_T *sums, const int8_t *row, int32_t lanes, int32_t factor)
 {
-    for (int32_t lane = 0; lane < lanes; lane += 32) {
-        GX_NAME(gx_sums) *at = (GX_NAME(gx_sums) *)(sums + lane);
-        const GX_NAME(gx_sums) weights = __builtin_convertvector(*(const gx_row *)(row + lane), GX_NAME(gx_sums));
-        if (factor == 1)
-            *at += weights;
-        else if (factor == -1)
-            *at -= weights;
-        else
-            *at += weights * (GX_SUM_T)factor;
+#define GX_EACH(operation)                                                                                             \
+    for (int32_t lane = 0; lane < lanes; lane += 16) {                                                                \
+        GX_NAME(gx_sums) *at = (GX_NAME(gx_sums) *)(sums + lane);                                                     \
+        const GX_NAME(gx_sums) weights = __builtin_convertvector(*(const gx_row *)(row + lane), GX_NAME(gx_sums));   \
+        *at operation;                                                                                                \
     }
+    if (factor == 1)
+        GX_EACH(+= weights)
+    else if (factor == -1)
+        GX_EACH(-= weights)
+    else
+        GX_EACH(+= weights * (GX_SUM_T)factor)
+#undef GX_EACH
 }
 
 GX_TARGET static void GX_NAME(gx_spread_conv)(gx_stream_projection *j, const gx_stream_population *source,
                                               gx_stream_population *target, gx_stream_population *marks)
 {
-    const gx_window *w = &j->window;
-    const int32_t inputs = w->channels / j->groups, outputs = w->out_channels / j->groups;
-    GX_SUM_T *sums = target->linear;
+    /* Everything the loops need in locals: stores of sums and flags could be to anything, as far as C knows. */
+    const gx_window w = j->window;
+    const int32_t inputs = w.channels / j->groups, outputs = w.out_channels / j->groups, lanes = j->lanes;
+    const int32_t groups = j->groups, n_changed = source->n_changed, gain = j->gain;
+    const int32_t *const changed = source->changed, *const pooled = j->pooled;
+    const int16_t *const change = source->change;
+    const ptrdiff_t next_row = (ptrdiff_t)inputs * lanes; /* from one kernel position to the next */
+    const int plain = w.stride_columns == 1 && w.dilation_columns == 1; /* columns that reach an output form a run */
+    GX_SUM_T *const sums = target->linear;
+    uint8_t *const is_dirty = marks->is_dirty;
+    int32_t *const dirty = marks->dirty;
+    int32_t n_dirty = marks->n_dirty;
     int64_t touched = 0;
-    for (int32_t e = 0; e < source->n_changed; e++) {
-        const int32_t unit = source->changed[e], pixel = unit / w->channels, channel = unit - pixel * w->channels;
-        const int32_t y = pixel / w->width, x = pixel - y * w->width, group = j->groups == 1 ? 0 : channel / inputs;
-        const int32_t factor = j->gain * source->change[e];
-        const ptrdiff_t next_row = (ptrdiff_t)inputs * j->lanes; /* from one kernel position to the next */
-        const int8_t *rows = j->rows + group * w->kernel_rows * w->kernel_columns * next_row +
-                             (ptrdiff_t)(channel - group * inputs) * j->lanes;
-        /* Columns that reach an output: all in a run where neither stride nor dilation leaves gaps. */
-        const int plain = w->stride_columns == 1 && w->dilation_columns == 1;
-        const int32_t shift = x + w->left;
-        const int32_t first = plain && shift >= w->out_width ? shift - w->out_width + 1 : 0;
-        const int32_t last = plain && shift < w->kernel_columns - 1 ? shift : w->kernel_columns - 1;
-        for (int32_t row = 0; row < w->kernel_rows; row++) {
-            const int32_t out_y = gx_output_at(y, w->top, row, w->dilation_rows, w->stride_rows, w->out_height);
+    for (int32_t e = 0; e < n_changed; e++) {
+        const int32_t unit = changed[e], pixel = unit / w.channels, channel = unit - pixel * w.channels;
+        const int32_t y = pixel / w.width, x = pixel - y * w.width, group = groups == 1 ? 0 : channel / inputs;
+        const int32_t factor = gain * change[e];
+        const int8_t *rows = j->rows + group * w.kernel_rows * w.kernel_columns * next_row +
+                             (ptrdiff_t)(channel - group * inputs) * lanes;
+        const int32_t shift = x + w.left;
+        const int32_t first = plain && shift >= w.out_width ? shift - w.out_width + 1 : 0;
+        const int32_t last = plain && shift < w.kernel_columns - 1 ? shift : w.kernel_columns - 1;
+        for (int32_t row = 0; row < w.kernel_rows; row++) {
+            const int32_t out_y = gx_output_at(y, w.top, row, w.dilation_rows, w.stride_rows, w.out_height);
             if (out_y < 0)
                 continue;
             for (int32_t column = first; column <= last; column++) {
                 const int32_t out_x = plain ? shift - column
-                                            : gx_output_at(x, w->left, column, w->dilation_columns, w->stride_columns,
-                                                           w->out_width);
+                                            : gx_output_at(x, w.left, column, w.dilation_columns, w.stride_columns,
+                                                           w.out_width);
                 if (out_x < 0)
                     continue;
-                const int32_t out = out_y * w->out_width + out_x;
-                GX_NAME(gx_add_row)(sums + (ptrdiff_t)out * w->out_channels + group * outputs,
-                                    rows + (row * w->kernel_columns + column) * next_row, j->lanes, factor);
-                if (!j->pooled)
-                    gx_mark(marks, out);
-                else if (j->pooled[out] >= 0)
-                    gx_mark(marks, j->pooled[out]);
+                const int32_t out = out_y * w.out_width + out_x;
+                const int32_t mark = pooled ? pooled[out] : out;
+                GX_NAME(gx_add_row)(sums + (ptrdiff_t)out * w.out_channels + group * outputs,
+                                    rows + (row * w.kernel_columns + column) * next_row, lanes, factor);
+                if (mark >= 0) { /* written always, kept if new: branches here are hard to foresee */
+                    dirty[n_dirty] = mark;
+                    n_dirty += !is_dirty[mark];
+                    is_dirty[mark] = 1;
+                }
                 touched++;
             }
         }
     }
+    marks->n_dirty = n_dirty;
     j->updates += touched * outputs;
 }
 
@@ -180,6 +193,10 @@ GX_TARGET static void GX_NAME(gx_fire_pixel)(gx_stream_population *p, int32_t pi
             fired[c] += (int8_t)((sums[c] >= hi[k * p->period + c]) - (sums[c] <= lo[k * p->period + c]));
     for (int32_t c = 0; c < channels; c++)
         fired[c] = (int8_t)(fired[c] * polarity[c]);
+    int32_t *const changed = p->changed;
+    int16_t *const change = p->change;
+    int32_t n = p->n_changed;
+    int64_t active = p->active;
     for (int32_t c = 0; c < channels;) {
         uint64_t now, old;
         if (channels - c >= 8) { /* eight levels at a time: most stay as they were */
@@ -192,14 +209,17 @@ GX_TARGET static void GX_NAME(gx_fire_pixel)(gx_stream_population *p, int32_t pi
         }
         const int32_t end = channels - c >= 8 ? c + 8 : channels;
         for (; c < end; c++) {
-            if (fired[c] != before[c]) {
-                p->changed[p->n_changed] = base + c;
-                p->change[p->n_changed++] = (int16_t)(fired[c] - before[c]);
-                p->active += (fired[c] != 0) - (before[c] != 0);
+            const int32_t difference = fired[c] - before[c];
+            if (difference) {
+                changed[n] = base + c;
+                change[n++] = (int16_t)difference;
+                active += (fired[c] != 0) - (before[c] != 0);
                 before[c] = fired[c];
             }
         }
     }
+    p->n_changed = n;
+    p->active = active;
 }
 
 /* The largest of four rows, the 2x2 max pool of nearly every network: row[c] = max over the window. */
