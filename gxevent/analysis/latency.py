@@ -170,6 +170,7 @@ class ActivityOverTime:
 
 def activity_over_time(graph: EventGraph, stream: EventStream, window: str, points: int = 100) -> ActivityOverTime:
     """What a sliding window holds at ``points`` times spread over the recording, counted exactly."""
+    stream = stream.oriented()
     t = stream.events["t"].astype(np.int64)
     if not len(t):
         raise OptionError(f"{stream.source or 'recording'}: holds no events")

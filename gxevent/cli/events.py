@@ -88,7 +88,7 @@ def _written(found: dict[str, Any]) -> list[str]:
 @click.argument("target", type=_FILE)
 @click.option("--to", metavar="NAME", help="Format to write; else by the ending (.raw is EVT3).")
 @click.option("--rebase", is_flag=True, help="Begin at time 0, for formats whose times are short.")
-@click.option("--flip-y", is_flag=True, help="Turn the rows over; Event Stream counts them upwards.")
+@click.option("--flip-y", is_flag=True, help="Turn the picture over; formats that count rows upwards need no help.")
 @read_options
 @output_options
 def convert(

@@ -99,6 +99,7 @@ def encode_stream(
     """
     if encoder.takes_images:
         raise OptionError(f"encoder {encoder.kind!r} takes images, not event streams; use 'signed' or 'onoff'")
+    stream = stream.oriented()
     shape = _check_sizes(encoder, stream, input_shape)
     t = stream.events["t"].astype(np.int64)  # contiguous: the packed structure is slow to compute with
     cut = _cut(t, *_parse(encoder.window if window is None else window, stride))

@@ -69,7 +69,7 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 
 def _binary(file: BinaryIO, format: str, loss: Loss) -> Chunks:
     decoder = _decode.Decoder(PIPE_FORMATS[format])
-    pieces, held, at = _pieces(file), b"", 0
+    pieces, held, at, height = _pieces(file), b"", 0, 0
     header = format != "nmnist"
     for piece in pieces:
         held += piece
@@ -79,6 +79,7 @@ def _binary(file: BinaryIO, format: str, loss: Loss) -> Chunks:
                 if len(held) > READ_BYTES:
                     raise FormatError(f"pipe: no {format} header ends within the first {len(held)} bytes")
                 continue
+            height = int.from_bytes(held[18:20], "little") if format == "es" else 0
             held, at, header = held[size:], size, False
         while len(held) > 0:
             events = np.empty(decoder.room(len(held)) + 64, EVENT_DTYPE)
@@ -87,6 +88,8 @@ def _binary(file: BinaryIO, format: str, loss: Loss) -> Chunks:
             if decoder.failed:
                 raise FormatError(f"pipe: byte {at} is no {format} event; is it another format?")
             if made:
+                if height:  # rows of Event Stream count upwards
+                    events["y"][:made] = height - 1 - events["y"][:made]
                 yield events[:made]
             if not taken:
                 break
@@ -230,7 +233,7 @@ def replay(stream: EventStream, speed: float = 1.0, step_us: int = 1000) -> Chun
     """A recording at ``speed`` times its own pace, in steps of ``step_us`` of its time."""
     if not speed > 0:
         raise OptionError(f"speed: expected a number > 0, got {speed}")
-    events = stream.events
+    events = stream.oriented().events
     if not len(events):
         return
     t0 = int(events["t"][0])

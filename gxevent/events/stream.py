@@ -39,6 +39,9 @@ class EventStream:
         ``"missing_events"`` that its last packet states.
     passed
         Content of the source that is no camera event (triggers, frames, IMU samples …), kind -> count.
+    y_up
+        Rows count upwards, as in Event Stream files, whose values stay as they are stored; else downwards.
+        ``oriented()`` turns them over; encoders, sessions and writers do so by themselves.
 
     Raises
     ------
@@ -54,6 +57,7 @@ class EventStream:
     source: str = ""
     dropped: Mapping[str, int] = field(default_factory=dict)
     passed: Mapping[str, int] = field(default_factory=dict)
+    y_up: bool = False
 
     def __post_init__(self) -> None:
         for side in ("width", "height"):
@@ -80,10 +84,11 @@ class EventStream:
         source: str = "",
         dropped: Mapping[str, int] | None = None,
         passed: Mapping[str, int] | None = None,
+        y_up: bool = False,
     ) -> EventStream:
         """A stream of events that a reader has just checked; for readers only."""
         stream = object.__new__(cls)
-        fields = {"events": events, "width": width, "height": height, "source": source}
+        fields = {"events": events, "width": width, "height": height, "source": source, "y_up": y_up}
         for name, value in (fields | {"dropped": dropped or {}, "passed": passed or {}}).items():
             object.__setattr__(stream, name, value)
         return stream
@@ -106,6 +111,14 @@ class EventStream:
         """Time from the first event to the last, microseconds; 0 for fewer than two events."""
         t = self.events["t"]
         return int(t[-1]) - int(t[0]) if t.size else 0
+
+    def oriented(self, up: bool = False) -> EventStream:
+        """The same picture with its rows counted downwards, or upwards: what encoders take, what a format stores."""
+        if self.y_up == up:
+            return self
+        events = self.events.copy()
+        events["y"] = self.height - 1 - events["y"]
+        return replace(self, events=events, y_up=up)
 
     def between(self, start_us: int, stop_us: int) -> EventStream:
         """Events with ``start_us <= t < stop_us`` (absolute times, as stored), as a stream of the same sensor."""

@@ -167,7 +167,7 @@ def convert(
     rebase
         Begin at time 0, for formats whose times are short.
     flip_y
-        Count rows from the other side; Event Stream files count them upwards.
+        Turn the picture over. Formats that count rows upwards are taken care of without it.
     options
         As for ``iter_events``.
 

@@ -117,7 +117,7 @@ class StreamSession:
     # ------------------------------------------------------------------------------------------------ taking in
 
     def push(self, events: NDArray[np.void] | EventStream) -> Updates:
-        """Take in events (EVENT_DTYPE, in order of time) and return the decisions that became due.
+        """Take in events (EVENT_DTYPE, rows counted downwards, in order of time); returns the decisions then due.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class StreamSession:
         ShapeError
             when an event lies outside the network's input.
         """
-        events = events.events if isinstance(events, EventStream) else np.asarray(events)
+        events = events.oriented().events if isinstance(events, EventStream) else np.asarray(events)
         self._check(events)
         ends, times = self._steps(events["t"].astype(np.int64))
         accumulators = np.zeros((len(ends), self.graph.readout.size), np.int32)
@@ -258,6 +258,7 @@ def run_windows(engine: Engine, stream: EventStream, window: str, stride: str | 
 
     Latencies are those of the increments between one window's end and the next.
     """
+    stream = stream.oriented()
     first, stop, last = window_bounds(stream, window, stride)
     whole = np.ones(len(stop), bool)
     length = parse_window(window)

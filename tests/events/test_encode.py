@@ -188,3 +188,14 @@ def test_images_that_cannot_be_encoded():
         encode_images(Encoder("levels"), np.array([[[0.0]], [[np.nan]]]), (1, 1, 1))
     with pytest.raises(UnsupportedError, match="downsample"):
         encode_images(Encoder("levels", downsample=2), np.zeros((1, 2, 2), np.uint8), (1, 1, 1))
+
+
+def test_rows_that_count_upwards_are_turned_over():
+    """The same picture gives the same frame, whichever way its format counts rows."""
+    stream = from_arrays([0, 5, 9], [1, 2, 3], [0, 1, 7], [1, 0, 1], 8, 8)
+    encoder = Encoder("onoff")
+    np.testing.assert_array_equal(
+        encode_stream(encoder, stream.oriented(up=True), (2, 8, 8)), encode_stream(encoder, stream, (2, 8, 8))
+    )
+    assert stream.oriented(up=True).events["y"].tolist() == [7, 6, 0]
+    assert stream.oriented() is stream

@@ -79,7 +79,7 @@ def evt3(chunks: Iterable[EventStream]) -> Iterator[bytes]:
 
 
 def event_stream(chunks: Iterable[EventStream]) -> Iterator[bytes]:
-    """Event Stream 2.0.0, type dvs; y is written as it is, t must be >= 0 and pauses below 9 hours."""
+    """Event Stream 2.0.0, type dvs; y comes counted upwards, t must be >= 0 and pauses below 9 hours."""
     for part, before, begins in _checked(chunks, "Event Stream", {"t": 1 << 53, "x": 1 << 16, "y": 1 << 16}):
         if begins:
             if part.width > 65535 or part.height > 65535:

@@ -4,8 +4,9 @@
 byte holds the time since the event before, and single bytes that add to the time or are resets. Times begin at 0.
 Of atis events the exposure measurements are passed over and counted.
 
-The rows of the format count from the lowest **upwards**; y stays as the file has it. A header that states no usual
-sensor, but just the box around its events, is taken for that: the smallest usual sensor that holds it is meant.
+The rows of the format count from the lowest **upwards**; y stays as the file has it, and the stream says so
+(``y_up``). A header that states something over twice as tall as wide, and just the box around its events, is no
+sensor: the smallest usual one that holds the box is meant (N-CARS files are cut out so).
 
 neuromorphic-paris, "Event Stream", github.com/neuromorphic-paris/event_stream.
 """
@@ -48,5 +49,6 @@ def open_es(file: BinaryIO, name: str, options: ReadOptions) -> Coded:
         raise FormatError(f"{name}: cut short at byte {len(head)}, in the header; fetch it again")
     source = Coded(file, name, options, Layout(_decode.Decoder(_TYPES[type_]), HEADER, 5))
     source.stated = int.from_bytes(head[16:18], "little"), int.from_bytes(head[18:20], "little")
-    source.boxed = True
+    source.boxed = source.stated[1] > 2 * source.stated[0]  # no sensor stands so tall: a box cut out of one
+    source.y_up = True
     return source

@@ -50,6 +50,8 @@ class Source:
     usual, only_usual
         Sensors this format comes from, smallest first: the guess where nothing is stated. Unless there can be no
         others, events outside all of them make a sensor of their own.
+    y_up
+        Rows count upwards in this format; the streams say so and keep the values.
     passed, dropped
         Content that is no event, and events that were lost: kind -> count. Complete when the blocks are.
     """
@@ -58,6 +60,7 @@ class Source:
     boxed: bool = False
     usual: tuple[tuple[int, int], ...] = SENSORS
     only_usual: bool = False
+    y_up: bool = False
 
     def __init__(self) -> None:
         self.passed: dict[str, int] = {}
@@ -221,7 +224,8 @@ def read_whole(source: Source, name: str, options: ReadOptions) -> EventStream:
         gate = Gate(name, width, height, options, source.place)
         events, clean = source.whole((width, height))
         if clean:
-            return EventStream.unchecked(events, width, height, name, dict(+source.dropped), source.passed)
+            dropped = dict(+source.dropped)
+            return EventStream.unchecked(events, width, height, name, dropped, source.passed, source.y_up)
         blocks: list[Block] = [events]
     else:
         blocks = list(source.blocks(None))
@@ -235,7 +239,7 @@ def read_whole(source: Source, name: str, options: ReadOptions) -> EventStream:
     if len(parts) > 1 and options.on_backward == "sort":
         events = events[np.argsort(events["t"], kind="stable")]
     dropped = dict(+(gate.dropped + source.dropped))
-    return EventStream.unchecked(events, width, height, name, dropped, source.passed)
+    return EventStream.unchecked(events, width, height, name, dropped, source.passed, source.y_up)
 
 
 def read_chunks(
@@ -261,7 +265,7 @@ def read_chunks(
         nonlocal told
         now = gate.dropped + source.dropped
         new, told = dict(+(now - told)), now
-        return EventStream.unchecked(events, width, height, name, new, passed)
+        return EventStream.unchecked(events, width, height, name, new, passed, source.y_up)
 
     for block in source.blocks(chunk):
         events = gate(block)

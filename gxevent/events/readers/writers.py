@@ -30,7 +30,7 @@ def dump_events(stream: EventStream, format: str) -> bytes:
     """
     if format not in WRITERS:
         raise OptionError(f"format {format!r}: gxevent writes {', '.join(WRITERS)}")
-    return b"".join(WRITERS[format]([stream]))
+    return b"".join(WRITERS[format](_oriented([stream], format)))
 
 
 def write_events(path: str | os.PathLike[str], stream: EventStream, format: str | None = None) -> None:
@@ -56,8 +56,13 @@ def write_chunks(path: str | os.PathLike[str], chunks: Chunks, format: str | Non
     if format not in WRITERS:
         raise OptionError(f"format {format!r}: gxevent writes {', '.join(WRITERS)}")
     with atomic_write(path) as file:
-        for part in WRITERS[format](chunks):
+        for part in WRITERS[format](_oriented(chunks, format)):
             file.write(part)
+
+
+def _oriented(chunks: Chunks, format: str) -> Iterator[EventStream]:
+    """Rows counted as the format counts them, so that the picture stays upright from one format to another."""
+    return (part.oriented(up=format == "event-stream") for part in chunks)
 
 
 def _npz(chunks: Chunks) -> Iterator[bytes]:
