@@ -1,17 +1,20 @@
 """Stream mode: cost of an event on a sliding window, beside re-evaluating the frame and onnxruntime doing so.
 
-    python benchmarks/stream.py [--rounds 20] [--events 4000]
+    python benchmarks/stream.py [--rounds 20] [--events 4000] [--data DIR]
 
 Networks: 34x34x2 32C5-MP2-64C5-MP2-512FC-10 with a window of 600 events, and 128x128x2 of four 3x3 layers with
 pooling with a window of 4,000 events; random ternary weights, thresholds set so that about 10 % of the hidden units
-are active. The stream is a ring that moves over the sensor, with 5 % noise. One thread, medians of interleaved rounds.
+are active. The stream is a ring that moves over the sensor, with 5 % noise; with --data, the development data's real
+N-MNIST test recordings one after the other, and a hand before a DVS128. One thread, medians of interleaved rounds.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import time
+from pathlib import Path
 
 import numpy as np
 import peers
@@ -37,6 +40,25 @@ def ring(rng: np.random.Generator, n: int, size: int) -> np.ndarray:
     events["y"] = np.where(noise, rng.integers(0, size, n), np.clip(np.rint(y), 0, size - 1))
     events["p"] = np.cos(angle - where) > 0
     return events
+
+
+def real(data: Path, n: int, size: int) -> np.ndarray:
+    """n events of real recordings of that sensor, joined in time and repeated as often as it takes."""
+    if size == 34:
+        source = gx.open_dataset(data / "nmnist" / "nmnist_subset.zip", split="test")
+        parts = [stream.events for _, stream in source]
+    else:
+        files = sorted((data / "dvs128-hand").glob("*.aedat4"))
+        parts = [gx.open_events(max(files, key=lambda path: path.stat().st_size)).events]
+    events, last = [], 0
+    for part in itertools.cycle(parts):
+        part = part.copy()
+        part["t"] += last - part["t"][0]
+        last = int(part["t"][-1])
+        events.append(part)
+        if sum(map(len, events)) >= n:
+            return np.concatenate(events)[:n]
+    raise AssertionError("cycle does not end")
 
 
 def network(rng: np.random.Generator, size: int, convs: list[tuple[int, int]], dense: int | None, frame: np.ndarray):
@@ -74,13 +96,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--events", type=int, default=4000)
+    parser.add_argument("--data", type=Path, help="folder of the development data, for real recordings")
     options = parser.parse_args()
     for size, convs, dense, window, strides in (
         (34, [(32, 5), (64, 5)], 512, 600, (1, 16, 64, 256)),
         (128, [(32, 3), (32, 3), (64, 3), (64, 3)], None, 4000, (1, 16, 64, 256)),
     ):
         rng = np.random.default_rng(0)
-        events = ring(rng, window + options.events * options.rounds, size)
+        n = window + options.events * options.rounds
+        events = real(options.data, n, size) if options.data else ring(rng, n, size)
         net = network(rng, size, convs, dense, frame_of(events[:window], size))
         graph = gx.compile(net)
         engine = gx.Engine(graph)

@@ -30,7 +30,7 @@ _HOMES = {
         "ShapeError",
         "UnsupportedError",
     ),
-    "gxevent.events": ("EventStream", "open_dataset", "open_events"),
+    "gxevent.events": ("EventStream", "iter_events", "open_dataset", "open_events", "write_events"),
     "gxevent.files": ("load", "load_graph", "load_network", "save", "shipped"),
     "gxevent.graph": ("EventGraph", "Population", "Projection"),
     "gxevent.layers": (

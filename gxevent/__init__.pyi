@@ -16,8 +16,10 @@ from gxevent.errors import (
 )
 from gxevent.events import (
     EventStream as EventStream,
+    iter_events as iter_events,
     open_dataset as open_dataset,
     open_events as open_events,
+    write_events as write_events,
 )
 from gxevent.files import (
     load as load,
