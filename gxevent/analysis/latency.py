@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gxevent.errors import OptionError
 from gxevent.events import DataSet, EventStream
 from gxevent.graph import EventGraph
-from gxevent.runtime import Engine
+from gxevent.runtime import Engine, RunRecord, SampleRow
 from gxevent.store import atomic_write
 
 PERCENTILES = (50, 90, 99, 100)
@@ -188,6 +188,43 @@ def activity_over_time(graph: EventGraph, stream: EventStream, window: str, poin
         dict(zip(senders, events, strict=True)),
         dict(zip(gated, opened, strict=True)),
         {name: 1 - n / synapses[name] for name, n in zip(gated, opened, strict=True)},
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ActivityGroups:
+    """Samples of a run grouped by how active the network was, from the quietest to the busiest.
+
+    All (n,): samples, events and open_gates (means a sample), resting (share of gates at rest), accuracy.
+    """
+
+    samples: NDArray[np.int64]
+    events: NDArray[np.float64]
+    open_gates: NDArray[np.float64]
+    resting: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+
+def accuracy_by_activity(record: RunRecord, groups: int = 10) -> ActivityGroups:
+    """Sparsity against accuracy: do quiet samples cost accuracy, or busy ones buy it?
+
+    Raises OptionError when the run's samples have no labels.
+    """
+    rows = sorted((row for row in record.rows if row.label), key=lambda row: row.open_gates / row.windows)
+    if not rows:
+        raise OptionError("accuracy by activity needs labels: none of the samples has one")
+    synapses = sum(record.summary["synapses"].values()) / record.summary["windows"]
+    parts = [part for part in np.array_split(np.arange(len(rows)), groups) if len(part)]
+
+    def means(value: Callable[[SampleRow], float]) -> NDArray[np.float64]:
+        return np.array([np.mean([value(rows[i]) for i in part]) for part in parts])
+
+    return ActivityGroups(
+        np.array([len(part) for part in parts], np.int64),
+        means(lambda row: row.events),
+        means(lambda row: row.open_gates),
+        means(lambda row: 1 - row.open_gates / (synapses * row.windows)),
+        means(lambda row: row.prediction == row.label),
     )
 
 

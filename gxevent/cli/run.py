@@ -50,7 +50,11 @@ def live_options(function: Any) -> Any:
         [
             click.option("--format", "fmt", default="es", show_default=True, help="Format of a pipe (DATA is -)."),
             click.option("--source", metavar="udp://HOST:PORT", help="Take AER datagrams instead of DATA."),
-            click.option("--pace", type=click.Choice(["real"]), help="Replay one recording at its own speed."),
+            click.option(
+                "--pace",
+                type=click.Choice(["real", "max"]),
+                help="Run one recording live: at its own speed, or as fast as it goes, in constant memory.",
+            ),
             click.option(
                 "--policy",
                 type=click.Choice(["block", "drop-oldest"]),
@@ -104,7 +108,7 @@ def command(
     DATA is a folder or archive laid out split/label/file or label/file, a folder of IDX files, a CSV manifest, or one
     recording.
 
-    Live: DATA is - (a pipe, with --format), or --source udp://HOST:PORT, or one recording with --pace real. Each
+    Live: DATA is - (a pipe, with --format), or --source udp://HOST:PORT, or one recording with --pace. Each
     decision is then one line of JSON: event time, wall time, latency, decision and scores; --window and --stride say
     how often (every event by default), --limit after how many to stop.
     """
@@ -112,7 +116,7 @@ def command(
 
     loaded = files.load_graph(graph)
     if source or pace or str(data) == "-":
-        _live(loaded, data, window, stride, limit, kernel, fmt, source, policy, output)
+        _live(loaded, data, window, stride, limit, kernel, fmt, source, pace, policy, output)
         return
     if data is None:
         raise click.UsageError("Missing argument 'DATA': a data set, a recording, - for a pipe, or --source udp://…")
@@ -159,13 +163,15 @@ def _live(
     kernel: str,
     fmt: str,
     source: str | None,
+    pace: str | None,
     policy: str,
     output: Output,
 ) -> None:
     from gxevent.runtime.live import LiveRun
 
     where = source or str(data)
-    run = LiveRun(graph, where, format=fmt, window=window, stride=stride, kernel=kernel, policy=policy)
+    settings = {"format": fmt, "pace": pace or "real", "window": window, "stride": stride}
+    run = LiveRun(graph, where, **settings, kernel=kernel, policy=policy)
     try:
         for decision in run.decisions(limit):
             print(json.dumps(decision.as_dict()), flush=True)

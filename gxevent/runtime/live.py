@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 
 from gxevent.errors import OptionError
-from gxevent.events import open_events
+from gxevent.events import iter_events, open_events
 from gxevent.events.live import Chunks, Intake, Loss, from_pipe, from_udp, replay
 from gxevent.graph import EventGraph
 from gxevent.runtime.engine import Engine
 from gxevent.runtime.stream import StreamSession
+
+CHUNK = 1 << 16
+"""Events read at once from a recording that is run as fast as it can be."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class LiveRun:
     ----------
     where
         ``"-"``: standard input, in ``format``; ``"udp://host:port"``: AER datagrams; else a recording, replayed at its
-        own speed.
+        own speed, or as fast as it goes (``pace="max"``: in chunks, any length in constant memory).
     window, stride, kernel
         As for :meth:`Engine.stream`; a decision after every event by default.
     policy, limit_events
@@ -86,6 +89,7 @@ class LiveRun:
         where: str,
         *,
         format: str = "es",
+        pace: str = "real",
         window: str | None = None,
         stride: str | None = None,
         kernel: str = "auto",
@@ -97,9 +101,9 @@ class LiveRun:
         self._stopped = threading.Event()
         self.made = 0
         self.latencies: list[float] = []
-        self._intake = Intake(self._chunks(where, format), self.loss, limit=limit_events, policy=policy)
+        self._intake = Intake(self._chunks(where, format, pace), self.loss, limit=limit_events, policy=policy)
 
-    def _chunks(self, where: str, format: str) -> Chunks:
+    def _chunks(self, where: str, format: str, pace: str) -> Chunks:
         if where == "-":
             return from_pipe(sys.stdin.buffer, format, self.loss)
         if where.startswith("udp://"):
@@ -109,6 +113,8 @@ class LiveRun:
             return from_udp(host, int(port), self.loss, self._stopped)
         if "://" in where:
             raise OptionError(f"source {where!r}: expected udp://host:port")
+        if pace == "max":
+            return (part.oriented().events for part in iter_events(where, CHUNK))
         return replay(open_events(where))
 
     def decisions(self, limit: int | None = None) -> Iterator[LiveDecision]:

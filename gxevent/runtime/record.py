@@ -27,8 +27,9 @@ class SampleRow:
     """One sample's outcome; its windows are summed."""
 
     sample: str
+    split: str
+    """Empty where it is not known, as the label."""
     label: str
-    """Empty where it is not known."""
     prediction: str
     windows: int
     input_events: int
@@ -125,7 +126,7 @@ def load_run(folder: str | os.PathLike[str]) -> RunRecord:
 
 def _row(line: dict[str, str]) -> SampleRow:
     return SampleRow(
-        **{name: line[name] for name in ("sample", "label", "prediction")},
+        **{name: line[name] for name in ("sample", "split", "label", "prediction")},
         **{name: int(line[name]) for name in ("windows", "input_events", "events", "open_gates")},
         latency_us=float(line["latency_us"]),
         accumulators=tuple(int(a) for a in line["accumulators"].split()),

@@ -34,6 +34,7 @@ class Encoded:
     """One sample; ``frames`` int8 (windows, *input_shape), None where it is streamed."""
 
     id: str
+    split: str
     label: str
     windows: int
     input_events: int
@@ -61,7 +62,7 @@ def encode_samples(
         else:
             frames = encode_images(encoder, item[None], graph.input.shape)
             input_events = int(np.count_nonzero(frames))
-        yield Encoded(sample.id, sample.label or "", len(frames), input_events, frames)
+        yield Encoded(sample.id, sample.split or "", sample.label or "", len(frames), input_events, frames)
 
 
 def _encoder_for(graph: EventGraph, dataset: DataSet) -> Encoder:
@@ -144,7 +145,8 @@ def _streamed(
     length = encoder.window if window is None else window
     for sample, stream in dataset:
         result = run_windows(engine, stream, length, stride)
-        yield [Encoded(sample.id, sample.label or "", len(result.scores), len(stream.events))], result
+        windows = len(result.scores)
+        yield [Encoded(sample.id, sample.split or "", sample.label or "", windows, len(stream.events))], result
 
 
 def _batches(samples: Iterator[Encoded]) -> Iterator[list[Encoded]]:
@@ -187,6 +189,7 @@ def _rows(graph: EventGraph, batch: list[Encoded], result: Result) -> Iterator[S
     for i, sample in enumerate(batch):
         yield SampleRow(
             sample=sample.id,
+            split=sample.split,
             label=sample.label,
             prediction=graph.classes[predictions[i]],
             windows=sample.windows,

@@ -10,6 +10,7 @@ from gxevent.analysis.latency import (
     DecisionTrace,
     LatencyStudy,
     Percentiles,
+    accuracy_by_activity,
     activity_over_time,
     study_latency,
     write_csv,
@@ -88,6 +89,18 @@ def test_activity_over_time_equals_frames_of_the_same_windows(graph):
         }
         for name, share in counts.resting_probability_by_layer.items():
             assert activity.resting[name][i] == pytest.approx(share)
+
+
+def test_accuracy_by_activity_groups_every_labelled_sample(graph):
+    record = gx.run_dataset(graph, gx.open_dataset(gx.shipped("digits_test.zip")))
+    groups = accuracy_by_activity(record, groups=6)
+    assert groups.samples.tolist() == [60] * 6
+    assert (np.diff(groups.open_gates) > 0).all()
+    assert (np.diff(groups.resting) < 0).all()
+    assert groups.accuracy.mean() == pytest.approx(record.summary["accuracy"])
+    assert groups.resting.mean() == pytest.approx(record.summary["resting_probability"])
+    with pytest.raises(gx.OptionError, match="needs labels"):
+        accuracy_by_activity(gx.RunRecord((), record.summary, ()))
 
 
 def test_what_cannot_be_studied(graph, tmp_path):

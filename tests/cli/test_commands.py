@@ -59,6 +59,7 @@ def test_run_prints_the_contract_and_writes_a_record(gxevent, graph, recordings,
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["results_sha256"] == summary["results_sha256"]
     record = load_run(tmp_path / "run")
     assert [row.label for row in record.rows] == list("aaabbbccc")
+    assert {row.split for row in record.rows} == {"test"}
     assert record.confusion.sum() == 9
     assert record.summary["correct"] == record.confusion.trace()
     assert "results sha256" in (tmp_path / "run" / "run.log").read_text()

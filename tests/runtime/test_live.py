@@ -163,6 +163,16 @@ def test_live_decisions_equal_those_of_the_recording(graph, recording, tmp_path)
     assert run.line().endswith("lost: nothing")
 
 
+def test_a_recording_of_any_length_runs_in_chunks(graph, recording, tmp_path, monkeypatch):
+    """As fast as it can be read, and with chunks smaller than the recording: the same decisions."""
+    monkeypatch.setattr("gxevent.runtime.live.CHUNK", 100)
+    (tmp_path / "one.es").write_bytes(dump_events(recording, "event-stream"))  # whose rows count upwards
+    expected = gx.Engine(graph).stream(stride="50ev").push(gx.open_events(tmp_path / "one.es"))
+    decisions = list(LiveRun(graph, str(tmp_path / "one.es"), pace="max", stride="50ev").decisions())
+    assert [d.t_us for d in decisions] == expected.t_us.tolist()
+    assert [d.decision for d in decisions] == [graph.classes[i] for i in expected.predictions]
+
+
 def test_replay_keeps_the_recordings_pace(recording):
     begun = time.monotonic()
     arrivals = [(time.monotonic() - begun, int(events["t"][0])) for events in replay(recording, speed=3.0)]
