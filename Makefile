@@ -22,7 +22,7 @@ $(VENV)/base: $(SOURCES)
 	touch $@
 
 $(VENV)/test: $(VENV)/base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,brian2,dev]' '$(TORCH)'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,events,report,dev]' '$(TORCH)'
 	touch $@
 
 demo: $(VENV)/base
