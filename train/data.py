@@ -3,6 +3,8 @@
 ``digits``
     The 1797 digits of 8x8 pixels that scikit-learn brings along, each before an emulated event camera of 16x16
     pixels. Every fifth (stratified, fixed) is a test recording.
+``idx``
+    Images in IDX files (the layout of MNIST and Fashion-MNIST), training and test part.
 ``nmnist``
     Real N-MNIST recordings in the published layout, plus, where MNIST's own files are found, emulated recordings of
     MNIST *training* digits that have no real recording here. So no validation or test digit is ever seen emulated.
@@ -22,7 +24,7 @@ from tqdm import tqdm
 
 from gxevent.encoder import Encoder
 from gxevent.errors import FormatError, OptionError, require
-from gxevent.events import EventStream, encode_stream
+from gxevent.events import EventStream, encode_images, encode_stream
 from gxevent.events.datasets import DataSet, Sample, open_dataset
 from gxevent.events.emulate import DIGITS as DIGITS_CAMERA, NMNIST
 from gxevent.train.frames import Recordings, folds
@@ -32,6 +34,10 @@ NMNIST_CAMERA = replace(NMNIST, jitter=0.3)
 """As fitted to N-MNIST; the jitter stands for the sessions it was recorded in."""
 DIGITS_TEST_FOLDS = 5
 NMNIST_SIZE = 34
+IDX_HOMES = {
+    "mnist": "http://yann.lecun.com/exdb/mnist",
+    "fashion": "https://github.com/zalandoresearch/fashion-mnist",
+}
 NMNIST_HOME = "https://www.garrickorchard.com/datasets/n-mnist"
 
 
@@ -75,7 +81,11 @@ def load_data(recipe: Recipe, path: str | os.PathLike[str] | None = None, *, qui
             raise OptionError(f"recipe {recipe.name!r} brings its own data: leave out --data {os.fspath(path)}")
         return _digits(encoder, recipe.data.seed, quiet)
     if path is None:
-        raise OptionError(f"recipe {recipe.name!r} needs --data: a folder or archive of N-MNIST, see {NMNIST_HOME}")
+        what = "N-MNIST" if recipe.data.kind == "nmnist" else "IDX files"
+        home = IDX_HOMES.get(recipe.name, NMNIST_HOME)
+        raise OptionError(f"recipe {recipe.name!r} needs --data: a folder or archive of {what}, see {home}")
+    if recipe.data.kind == "idx":
+        return _images(encoder, Path(path), recipe.name)
     return _nmnist(encoder, Path(path), recipe.data.emulated, quiet)
 
 
@@ -123,6 +133,43 @@ def _digits(encoder: Encoder, seed: int, quiet: bool) -> Data:
     }
     classes = tuple(str(i) for i in range(10))
     return Data(train, lambda: encoded(pictures.test), classes, description)
+
+
+# ---------------------------------------------------------------------------------------------------------- images
+
+
+def _images(encoder: Encoder, path: Path, name: str) -> Data:
+    """Training and test images of a folder of IDX files."""
+
+    def part(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        try:
+            source = open_dataset(path, split=split)
+        except (FormatError, OptionError) as error:
+            raise FormatError(f"{error} ({_expected_idx(name)})") from error
+        if source.kind != "images":
+            raise FormatError(f"{path}: holds recordings of events; {_expected_idx(name)}")
+        labels = [sample.label for sample in source.samples]
+        if None in labels or not all(str(label).isdecimal() for label in labels):
+            raise FormatError(f"{path}: the {split} images lack labels; {_expected_idx(name)}")
+        return source.images(), np.array(labels, np.int64)
+
+    def encoded(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Recordings:
+        frames = encode_images(encoder, images, (1, *images.shape[1:]))
+        return Recordings(frames, np.arange(len(frames)), labels)
+
+    images, labels = part("train")
+    classes = tuple(str(i) for i in range(int(labels.max()) + 1))
+    train = encoded(images, labels)
+    description = {"name": f"{name} images (IDX files)", "source": path.name, "train_recordings": len(train)}
+    return Data(train, lambda: encoded(*part("test")), classes, description)
+
+
+def _expected_idx(name: str) -> str:
+    home = f"; the set is published at {IDX_HOMES[name]}" if name in IDX_HOMES else ""
+    return (
+        "expected train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and "
+        f"t10k-labels-idx1-ubyte, each perhaps with .gz{home}"
+    )
 
 
 # --------------------------------------------------------------------------------------------------------- N-MNIST

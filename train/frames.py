@@ -76,10 +76,11 @@ def folds(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]
 def augment(frames: NDArray[np.int8], amount: AugmentationSettings, rng: np.random.Generator) -> NDArray[np.int8]:
     """Each frame (n, C, H, W) under its own random affine map about the centre; int8, the same shape.
 
-    Every pixel takes the level of the pixel nearest to where it comes from, so levels stay levels and no holes open;
-    what comes from outside is 0.
+    Every pixel of ternary frames takes the level of the pixel nearest to where it comes from, so levels stay levels and
+    no holes open; graded frames (images) are interpolated between the four around it and rounded. What comes from
+    outside is 0.
     """
-    n, channels, height, width = frames.shape
+    n, _, height, width = frames.shape
     if not any((amount.rotate, amount.scale, amount.shear, amount.shift)):
         return frames
     angle = np.deg2rad(rng.uniform(-amount.rotate, amount.rotate, n))
@@ -89,10 +90,22 @@ def augment(frames: NDArray[np.int8], amount: AugmentationSettings, rng: np.rand
     y, x = np.mgrid[:height, :width].reshape(2, 1, -1) - np.array([height - 1, width - 1]).reshape(2, 1, 1) / 2
     cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
     u, v = (x - shift[0][:, None]) / scale[0][:, None], (y - shift[1][:, None]) / scale[1][:, None]
-    col = np.rint(cos * u + sin * v + shear[:, None] * v + (width - 1) / 2).astype(np.int64)
-    row = np.rint(cos * v - sin * u + (height - 1) / 2).astype(np.int64)
+    col = cos * u + sin * v + shear[:, None] * v + (width - 1) / 2
+    row = cos * v - sin * u + (height - 1) / 2
+    if np.abs(frames, dtype=np.int16).max(initial=0) <= 1:
+        return _taken(frames, np.rint(row).astype(np.int64), np.rint(col).astype(np.int64)).reshape(frames.shape)
+    top, left = np.floor(row).astype(np.int64), np.floor(col).astype(np.int64)
+    down, right = (row - top).astype(np.float32)[:, None], (col - left).astype(np.float32)[:, None]
+    upper = _taken(frames, top, left) * (1 - right) + _taken(frames, top, left + 1) * right
+    lower = _taken(frames, top + 1, left) * (1 - right) + _taken(frames, top + 1, left + 1) * right
+    return np.rint(upper * (1 - down) + lower * down).astype(np.int8).reshape(frames.shape)
+
+
+def _taken(frames: NDArray[np.int8], row: NDArray[np.int64], col: NDArray[np.int64]) -> NDArray[np.int8]:
+    """Levels (n, C, pixels) at rows and columns (n, pixels), 0 outside the image."""
+    n, channels, height, width = frames.shape
     inside = (col >= 0) & (col < width) & (row >= 0) & (row < height)
     source = np.where(inside, row * width + col, 0)
-    moved = np.take_along_axis(frames.reshape(n, channels, -1), source[:, None, :], axis=2)
-    moved *= inside[:, None, :]
-    return moved.reshape(frames.shape)
+    taken = np.take_along_axis(frames.reshape(n, channels, -1), source[:, None, :], axis=2)
+    taken *= inside[:, None, :]
+    return taken

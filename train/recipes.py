@@ -29,7 +29,7 @@ class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class DataSettings(_Settings):
     """Which recordings, and which of the training ones are held out for validation."""
 
-    kind: Literal["digits", "nmnist"]
+    kind: Literal["digits", "idx", "nmnist"]
     folds: Annotated[int, msgspec.Meta(ge=2)] = 10
     """The training recordings are cut into this many stratified folds …"""
     fold: Natural = 0
@@ -47,11 +47,13 @@ class EncoderSettings(_Settings):
 
     kind: str = "onoff"
     bins: Count = 1
+    low: float = 0.0
+    high: float = 1.0
     window: str = "all"
     downsample: Count = 1
 
     def encoder(self) -> Encoder:
-        return Encoder(self.kind, bins=self.bins, window=self.window, downsample=self.downsample)
+        return Encoder(self.kind, self.bins, self.low, self.high, self.window, self.downsample)
 
 
 class NetworkSettings(_Settings):

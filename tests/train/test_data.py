@@ -157,3 +157,51 @@ def test_digits_are_split_once_and_for_all():
     assert (stream.width, stream.height) == (16, 16)
     assert np.array_equal(stream.events, pictures.record(5, 0).events)
     assert not np.array_equal(stream.events, pictures.record(5, 1).events)
+
+
+class TestImages:
+    """IDX files: MNIST's layout."""
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        rng = np.random.default_rng(0)
+        for part, n in (("train", 60), ("t10k", 20)):
+            (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(idx(rng.integers(0, 256, (n, 28, 28))))
+            (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(idx(np.arange(n) % 10))
+        return tmp_path
+
+    def test_become_graded_frames(self, folder):
+        made = data.load_data(load_recipe("mnist"), folder)
+        assert made.train.frames.shape == (60, 1, 28, 28)
+        assert (made.train.frames.min(), made.train.frames.max()) == (0, 64)
+        assert made.classes == tuple("0123456789")
+        test = made.load_test()
+        assert test is not None
+        assert len(test) == 20
+        train, held_out = made.split(12, 0, 0)
+        assert (len(train), len(held_out)) == (55, 5)
+
+    def test_train_end_to_end_in_a_moment(self, folder, tmp_path):
+        from gxevent.train.training import train_recipe
+
+        settings = load_recipe("mnist").settings()
+        settings["network"]["layers"] = "4C5s4-10"
+        recipe = tmp_path / "small.toml"
+        lines = [f"name = {settings['name']!r}", "summary = 'small'"]
+        for section in ("data", "encoder", "network", "augmentation"):
+            lines.append(f"[{section}]")
+            lines += [f"{k} = {v!r}" for k, v in settings[section].items()]
+        recipe.write_text("\n".join([*lines, "[fit]", "epochs = 1", "batch = 20"]))
+        result = train_recipe(recipe, folder, out=tmp_path / "small.gxn", quiet=True)
+        assert result.test_samples == 20
+        assert result.network.encoder is not None
+        assert result.network.encoder.kind == "levels"
+
+    def test_what_is_missing_is_named(self, folder, tmp_path):
+        with pytest.raises(OptionError, match=r"needs --data: a folder or archive of IDX files, see http://yann"):
+            data.load_data(load_recipe("mnist"))
+        with pytest.raises(FormatError, match=r"expected train-images-idx3-ubyte, .* published at https://github"):
+            data.load_data(load_recipe("fashion"), tmp_path / "nowhere")
+        (folder / "train-labels-idx1-ubyte").unlink()
+        with pytest.raises(FormatError, match="train-labels-idx1-ubyte"):
+            data.load_data(load_recipe("mnist"), folder)

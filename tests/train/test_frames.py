@@ -72,14 +72,30 @@ def test_a_quarter_turn_is_exact():
     np.testing.assert_array_equal(turned[0, 0], np.rot90(frame[0, 0], -1))
 
 
-def test_levels_stay_levels_and_channels_move_together():
+@pytest.mark.parametrize("levels", [[-1, 0, 1], [0, 1], [-64, -1, 0, 1, 30]])
+def test_levels_stay_levels_and_channels_move_together(levels):
+    """Ternary frames keep their very levels; graded ones stay between the smallest and the largest."""
     rng = np.random.default_rng(2)
-    one = rng.choice(np.array([-64, -1, 0, 1, 30], np.int8), (20, 1, 16, 16))
+    one = rng.choice(np.array(levels, np.int8), (20, 1, 16, 16))
     frames = np.concatenate([one, one], axis=1)
     before = frames.copy()
     moved = augment(frames, settings(rotate=20, scale=0.2, shear=0.2, shift=3), rng)
     assert moved.dtype == np.int8
-    assert set(np.unique(moved).tolist()) <= {-64, -1, 0, 1, 30}
+    kept = set(np.unique(moved).tolist())
+    assert kept <= {0, *levels} if max(levels) == 1 else min(levels) <= min(kept) <= max(kept) <= max(levels)
     np.testing.assert_array_equal(moved[:, 0], moved[:, 1])
     np.testing.assert_array_equal(frames, before)
     assert (moved != frames).any(axis=(1, 2, 3)).all()
+
+
+def test_half_a_pixel_of_a_graded_image_is_the_mean_of_two():
+    class Half:
+        """Draws a shift of half a pixel to the right, and nothing else."""
+
+        def uniform(self, low, high, size):
+            return np.full(size, 0.0) if size != (2, 1) or high != 0.5 else np.array([[0.5], [0.0]])
+
+    frame = np.zeros((1, 1, 3, 4), np.int8)
+    frame[0, 0, 1] = [0, 40, 20, 0]
+    moved = augment(frame, settings(shift=0.5), Half())
+    np.testing.assert_array_equal(moved[0, 0, 1], [0, 20, 30, 10])

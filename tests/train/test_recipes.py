@@ -29,7 +29,7 @@ def write(tmp_path):
 
 def test_shipped_recipes_load_under_their_names():
     recipes = list_recipes()
-    assert {"digits", "nmnist"} <= set(recipes)
+    assert {"digits", "fashion", "mnist", "nmnist"} <= set(recipes)
     for name, summary in recipes.items():
         assert load_recipe(name).name == name
         assert summary
@@ -77,7 +77,7 @@ def test_names_file_and_key(write, old, new, message):
 
 
 def test_unknown_recipes_and_files():
-    with pytest.raises(OptionError, match=r"no recipe 'mnist2'.*digits, nmnist"):
+    with pytest.raises(OptionError, match=r"no recipe 'mnist2'.*digits, fashion, mnist, nmnist"):
         load_recipe("mnist2")
     with pytest.raises(FormatError, match=r"nowhere\.toml: no such file"):
         load_recipe("/nowhere.toml")
