@@ -114,12 +114,15 @@ def command(
     """
     from gxevent import files
 
+    if data is None and not source:
+        raise click.UsageError("Missing argument 'DATA': a data set, a recording, - for a pipe, or --source udp://…")
+    live = bool(source or pace or str(data) == "-")
+    if live and folder:
+        raise click.UsageError("-o records runs of data sets; live decisions go to standard output, line by line")
     loaded = files.load_graph(graph)
-    if source or pace or str(data) == "-":
+    if live:
         _live(loaded, data, window, stride, limit, kernel, fmt, source, pace, policy, output)
         return
-    if data is None:
-        raise click.UsageError("Missing argument 'DATA': a data set, a recording, - for a pipe, or --source udp://…")
     from gxevent import __version__
     from gxevent.events import open_dataset
     from gxevent.runtime import run_dataset

@@ -15,6 +15,7 @@ from gxevent.events import open_dataset
 from gxevent.graph import EventGraph
 from gxevent.report.page import run_page
 from gxevent.runtime import RunRecord, encode_samples, run_dataset
+from gxevent.runtime.record import check_run_folder
 from gxevent.store import atomic_write
 
 NETWORK, RECORDINGS = "digits.gxn", "digits_test.zip"
@@ -36,8 +37,6 @@ def run_demo(folder: Path, progress: Callable[[str], Any] = lambda step: None) -
 
     Writes ``digits.gxg``, the run's files and ``report.html`` into ``folder``. Raises OptionError when it holds a run.
     """
-    from gxevent.runtime.record import check_run_folder
-
     begun = time.perf_counter()
     check_run_folder(folder)
     progress("compiling")

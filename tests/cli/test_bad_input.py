@@ -131,6 +131,12 @@ def test_options_out_of_range(gxevent, graph, recordings):
     refused(gxevent("run", graph, recordings, "--limit", 0), "--limit")
 
 
+def test_live_options_that_do_not_fit(gxevent, graph, recordings, tmp_path):
+    refused(gxevent("run", graph, "--pace", "real"), "Missing argument 'DATA'")
+    refused(gxevent("run", graph, "-", "-o", tmp_path / "run"), "-o records runs of data sets")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_is_never_overwritten(gxevent, graph, recordings, tmp_path):
     assert gxevent("run", graph, recordings, "-o", tmp_path / "run").status == 0
     before = (tmp_path / "run" / "summary.json").read_bytes()
