@@ -92,3 +92,10 @@ class DiscreteActivation(nn.Module):
 
     def extra_repr(self) -> str:
         return f"space={self.space}, r={self.r}, h={self.h}, a={self.a}, window={self.window!r}"
+
+
+class HardTanh(nn.Module):
+    """The real activation: ``y`` kept within [-1, 1]; its 8-bit form is that of :mod:`gxevent.train.real`."""
+
+    def forward(self, y: torch.Tensor) -> torch.Tensor:
+        return y.clamp(-1, 1)

@@ -6,38 +6,54 @@ asks the step rule for a proposed step and moves the levels by a discrete state 
 
     optimizer = DST(model, lr=0.03, seed=1)
     loss.backward(); optimizer.step(); optimizer.zero_grad()
+
+With ``in_backward=True`` each layer moves as soon as its gradient is there, during ``loss.backward()``, so that the
+gradients of two layers are never held at once. Every layer draws from a generator of its own: the levels come out the
+same either way.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from gxevent.errors import OptionError
 from gxevent.train.backend import nn, torch
 from gxevent.train.modules import DiscreteLayer
+from gxevent.train.moments import MOMENT_BITS
 from gxevent.train.rules import RULES
-from gxevent.train.transition import transition
+from gxevent.train.transition import RESIDUE_BITS, pack, spend, transition, unpack
 
 Layers = nn.Module | Iterable[nn.Module] | Iterable[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What training keeps between two steps, in bytes."""
+    """What training needs for the discrete weights, in bytes, as counted from the tensors."""
 
     weights: int
     """Number of discrete weights."""
     levels: int
-    """Bytes of their levels (int8)."""
+    """Their levels (int8), kept for good."""
     state: int
-    """Bytes of the step rule's tensors."""
+    """The step rule's tensors, kept from step to step."""
+    gradients_peak: int
+    """Most that gradients took at any one time."""
 
     @property
     def per_weight(self) -> float:
-        """Bytes a weight, levels and state together."""
+        """Bytes a weight kept from step to step, levels and state together."""
         return (self.levels + self.state) / max(1, self.weights)
+
+    def line(self) -> str:
+        """One line for people."""
+        parts = {"weights": self.levels, "optimizer": self.state, "gradients peak": self.gradients_peak}
+        shares = ", ".join(f"{name} {size / max(1, self.weights):.2f} B" for name, size in parts.items())
+        return f"{shares} a weight, {self.weights:,} weights"
 
     def summary(self) -> dict[str, float]:
         return {**asdict(self), "per_weight": round(self.per_weight, 4)}
@@ -54,12 +70,20 @@ class DST(torch.optim.Optimizer):
     lr, m
         Scale of the proposed step, in units of the weights' values; slope of the transition probability.
     rule
-        ``"adam"`` (the released experiments), ``"sgd"`` or ``"momentum"``: see :mod:`gxevent.train.rules`.
+        ``"adam"`` (the released experiments), ``"momentum"``, ``"sgd"`` or ``"residue"``: see
+        :mod:`gxevent.train.rules`.
     betas, eps, momentum
         Of the rules that use them.
+    moment_bits
+        32, 16 or 8: how the rules ``adam`` and ``momentum`` keep their averages, see :mod:`gxevent.train.moments`.
+    residue_bits
+        Keep what a step could not spend, in 2, 4 or 8 bits a weight, instead of the transition by chance (``m`` is
+        then not used); 0 forgets it, as the paper does. Default: 2 for the rule ``residue``, else 0.
+    in_backward
+        Move each layer during ``backward`` and free its gradient there. For one ``backward`` a step.
     seed
-        Of the optimizer's own generator: transitions are deterministic for a seed and a device, whatever else
-        draws random numbers. The generator's state is part of ``state_dict``.
+        Of the layers' generators: transitions are deterministic for a seed and a device, whatever else draws random
+        numbers. Their states are part of ``state_dict``.
 
     Raises
     ------
@@ -77,16 +101,24 @@ class DST(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         momentum: float = 0.9,
+        moment_bits: int = 32,
+        residue_bits: int | None = None,
+        in_backward: bool = False,
         seed: int = 0,
     ) -> None:
+        if residue_bits is None:
+            residue_bits = 2 if rule == "residue" else 0
         defaults = {"lr": lr, "m": m, "rule": rule, "betas": tuple(betas), "eps": eps, "momentum": momentum}
         self._layers: dict[torch.Tensor, DiscreteLayer] = {}
-        super().__init__([self._group(group) for group in _as_groups(layers)], defaults)
+        groups = [self._group(group) for group in _as_groups(layers)]
+        super().__init__(groups, defaults | {"moment_bits": moment_bits, "residue_bits": residue_bits})
         for group in self.param_groups:
             _check(group)
-        device = next(iter(self._layers)).device
-        self.generator = torch.Generator(device=device)
-        self.generator.manual_seed(seed)
+        self.generators = {levels: _generator(seed, i, levels.device) for i, levels in enumerate(self._layers)}
+        self._gradients_peak = 0
+        if in_backward:
+            for levels, layer in self._layers.items():
+                layer.on_gradient = functools.partial(self._move, levels)
 
     def _group(self, group: dict[str, Any]) -> dict[str, Any]:
         """Turn the modules of a group into their levels tensors, remembering which layer each belongs to."""
@@ -107,17 +139,31 @@ class DST(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            propose = RULES[group["rule"]]
-            for levels in group["params"]:
-                layer = self._layers[levels]
-                gradient = layer.take_gradient()
-                if gradient is None:
-                    continue
-                proposed = propose(gradient, self.state[levels], group)
-                uniform = torch.rand(levels.shape, generator=self.generator, device=levels.device)
-                levels.copy_(transition(levels, proposed, layer.space, group["m"], uniform))
+        for levels in self._layers:
+            self._move(levels)
         return loss
+
+    @torch.no_grad()
+    def _move(self, levels: torch.Tensor) -> None:
+        """One transition of one layer, if it has a gradient."""
+        group = next(g for g in self.param_groups if any(p is levels for p in g["params"]))
+        held = sum(layer.gradient_bytes() for layer in self._layers.values())
+        self._gradients_peak = max(self._gradients_peak, held)
+        layer, generator, state = self._layers[levels], self.generators[levels], self.state[levels]
+        gradient = layer.take_gradient()
+        if gradient is None:
+            return
+        step = RULES[group["rule"]](gradient, state, group, generator)
+        del gradient
+        uniform = torch.rand(levels.shape, generator=generator, device=levels.device)
+        bits = group["residue_bits"]
+        if not bits:
+            levels.copy_(transition(levels, step, layer.space, group["m"], uniform))
+            return
+        kept = unpack(state["residue"], bits, levels) if "residue" in state else torch.zeros_like(levels)
+        moved, kept = spend(levels, step, kept, layer.space, bits, uniform)
+        levels.copy_(moved)
+        state["residue"] = pack(kept, bits)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the transient weights and their gradients."""
@@ -125,28 +171,36 @@ class DST(torch.optim.Optimizer):
             layer.release()
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the levels: the rule's tensors, the options, and the generator's state (uint8)."""
-        return {**super().state_dict(), "generator": self.generator.get_state()}
+        """Everything but the levels: the rule's tensors, the options, and the generators' states (uint8)."""
+        return {**super().state_dict(), "generators": [g.get_state() for g in self.generators.values()]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue exactly where the optimizer that made ``state_dict`` stopped."""
         rest = dict(state_dict)
-        try:
-            generator = rest.pop("generator")
-        except KeyError:
-            raise OptionError("the state is not of a DST optimizer: it has no generator state") from None
+        states = rest.pop("generators", None)
+        if states is None or len(states) != len(self.generators):
+            raise OptionError("the state is not of a DST optimizer of these layers: it lacks their generators' states")
         super().load_state_dict(rest)
-        self.generator.set_state(generator.cpu())
+        for generator, state in zip(self.generators.values(), states, strict=True):
+            generator.set_state(state.cpu())
 
     def memory(self) -> Memory:
-        """Bytes kept between two steps: the levels, and what the step rule holds besides."""
+        """Bytes of levels, state and gradients so far."""
         levels = list(self._layers)
         kept = (value for state in self.state.values() for value in state.values())
         return Memory(
             weights=sum(t.numel() for t in levels),
             levels=sum(t.nbytes for t in levels),
             state=sum(value.nbytes for value in kept if isinstance(value, torch.Tensor)),
+            gradients_peak=self._gradients_peak,
         )
+
+
+def _generator(seed: int, number: int, device: torch.device) -> torch.Generator:
+    """The generator of layer ``number``: independent of the others', whatever the seed."""
+    made = torch.Generator(device=device)
+    made.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+    return made
 
 
 def _as_groups(layers: Layers) -> list[dict[str, Any]]:
@@ -169,3 +223,8 @@ def _check(group: dict[str, Any]) -> None:
     for name, value in (("betas", group["betas"]), ("momentum", (group["momentum"],))):
         if not all(0 <= beta < 1 for beta in value):
             raise OptionError(f"DST {name}: expected numbers in [0, 1), got {group[name]!r}")
+    for name, choices in (("moment_bits", MOMENT_BITS), ("residue_bits", RESIDUE_BITS)):
+        if group[name] not in choices:
+            raise OptionError(f"DST {name}: {group[name]!r} is not one of {', '.join(map(str, choices))}")
+    if group["rule"] == "residue" and not group["residue_bits"]:
+        raise OptionError("DST residue_bits: the rule 'residue' keeps one, expected 2, 4 or 8 bits")

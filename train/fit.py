@@ -20,13 +20,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from gxevent.errors import FormatError, GxError, OptionError
-from gxevent.train import checkpoint
+from gxevent.train import checkpoint, real
 from gxevent.train.backend import torch
 from gxevent.train.dst import DST
-from gxevent.train.frames import Recordings, augment
+from gxevent.train.frames import Recordings
 from gxevent.train.losses import LOSSES
 from gxevent.train.networks import TernaryModule
 from gxevent.train.recipes import Recipe
@@ -46,6 +47,7 @@ class Epoch:
     validation_loss: float
     validation_accuracy: float
     zero_weights: float
+    zero_activations: float
     seconds: float
 
 
@@ -61,7 +63,7 @@ class Fit:
     classes
         Names of the classes.
     device
-        ``"cpu"``, ``"cuda"``, … as PyTorch names them.
+        ``"cpu"``, ``"cuda"``, … as PyTorch names them, or ``"auto"``.
     """
 
     def __init__(
@@ -69,34 +71,46 @@ class Fit:
     ) -> None:
         self.recipe, self.train, self.validation, self.classes = recipe, train, validation, classes
         self.device = _device(device)
-        settings = recipe.network
-        network = initial_network(
-            settings.layers,
-            train.frames.shape[1:],
-            encoder=recipe.encoder.encoder(),
-            classes=classes,
-            weights=settings.weights,
-            activations=settings.activations,
-            r=settings.r,
-            h=settings.h,
-            seed=recipe.fit.seed,
-        )
-        self.model = TernaryModule(network, a=settings.a, window=settings.derivative).to(self.device)
-        rule = recipe.dst
-        self.dst = DST(
-            self.model,
+        self.bfloat16 = recipe.fit.precision == "bfloat16"
+        self.loss = LOSSES[recipe.network.loss]
+        self.model = initial_module(recipe, train.frames.shape[1:], classes).to(self.device)
+        self.dst = self._discrete_optimizer()
+        self.optimizers = [optimizer for optimizer in (self.dst, self._real_optimizer()) if optimizer is not None]
+        self.history: list[Epoch] = []
+        self.best: dict[str, torch.Tensor] = copy.deepcopy(self.model.state_dict())
+        self.best_epoch = 0
+        self.fingerprint = [train.sha256(), validation.sha256()]
+
+    def _discrete_optimizer(self) -> DST | None:
+        """None where all weights are real."""
+        if not self.model.discrete_layers():
+            return None
+        rule = self.recipe.dst
+        return DST(
+            [{"params": self.model, "range": (rule.lr, rule.lr_end)}],
             rule.lr,
             m=rule.m,
             rule=rule.rule,
             betas=rule.betas,
             momentum=rule.momentum,
-            seed=recipe.fit.seed,
+            moment_bits=rule.moment_bits,
+            residue_bits=rule.residue_bits,
+            in_backward=rule.in_backward,
+            seed=self.recipe.fit.seed,
         )
-        self.norm = torch.optim.Adam([p for p in self.model.parameters() if p.requires_grad], lr=recipe.norm.lr)
-        self.history: list[Epoch] = []
-        self.best: dict[str, torch.Tensor] = copy.deepcopy(self.model.state_dict())
-        self.best_epoch = 0
-        self.fingerprint = [train.sha256(), validation.sha256()]
+
+    def _real_optimizer(self) -> torch.optim.Adam:
+        """Adam over the batch norms and, where there are any, the real weights."""
+        real = {layer.weight for layer in self.model.real_layers()}
+        rest = [p for p in self.model.parameters() if p.requires_grad and p not in real]
+        groups = [
+            {"params": params, "lr": settings.lr, "range": (settings.lr, settings.lr_end)}
+            for params, settings in ((rest, self.recipe.norm), (list(real), self.recipe.real))
+            if params
+        ]
+        optimizer = torch.optim.Adam(groups)
+        optimizer.register_step_post_hook(lambda *_: [layer.clip() for layer in self.model.real_layers()])
+        return optimizer
 
     @property
     def seconds(self) -> float:
@@ -140,7 +154,8 @@ class Fit:
                 if path is not None:
                     self.save(path)
                 shown = {"loss": f"{made.loss:.4f}", "val": f"{made.validation_accuracy:.2%}"}
-                bar.set_postfix(shown | {"zeros": f"{made.zero_weights:.1%}"}, refresh=False)
+                zeros = f"{made.zero_weights:.0%} of weights, {made.zero_activations:.0%} of activations"
+                bar.set_postfix(shown | {"zeros": zeros}, refresh=False)
                 bar.update()
                 if on_epoch is not None:
                     on_epoch(made)
@@ -155,47 +170,52 @@ class Fit:
         started = time.perf_counter()
         fit = self.recipe.fit
         rng = np.random.default_rng([fit.seed, number])
-        order = rng.permutation(len(self.train.frames))
-        labels = self.train.frame_labels
-        # A last batch of one sample would have no variance for the batch norms: it joins the batch before it.
-        cuts = [i for i in range(0, len(order), fit.batch) if len(order) - i > 1 or i == 0]
-        loss_of = LOSSES[self.recipe.network.loss]
-        total = 0.0
+        count = len(self.train.cuts(fit.batch))
+        total = samples = 0.0
         self.model.train()
-        for k, first in enumerate(cuts):
-            chosen = order[first : first + fit.batch if k < len(cuts) - 1 else None]
-            self._schedule((number - 1 + k / len(cuts)) / fit.epochs)
-            frames = torch.from_numpy(augment(self.train.frames[chosen], self.recipe.augmentation, rng)).to(self.device)
-            frames = frames.contiguous(memory_format=torch.channels_last)  # a third faster on a CPU
-            loss = loss_of(self.model(frames), torch.from_numpy(labels[chosen]).to(self.device))
-            value = float(loss.detach())
+        for k, (frames, labels) in enumerate(self.train.batches(fit.batch, self.recipe.augmentation, rng)):
+            self._schedule((number - 1 + k / count) / fit.epochs)
+            value = self._step(frames, labels)
             if not math.isfinite(value):
                 raise TrainingError(
                     f"recipe {self.recipe.name!r}: the loss is {value} in epoch {number}, batch {k + 1}; lower dst.lr "
                     f"or norm.lr. The checkpoint holds epoch {number - 1}"
                 )
-            loss.backward()
-            for optimizer in (self.dst, self.norm):
-                optimizer.step()
-                optimizer.zero_grad()
-            total += value * len(chosen)
-        scores = self.model.scores(self.validation.frames)
-        held_out = float(loss_of(torch.from_numpy(scores), torch.from_numpy(self.validation.frame_labels)))
+            total += value * len(labels)
+            samples += len(labels)
+        with self.model.counting_zeros() as zeros:
+            scores = self.model.scores(self.validation.frames)
+        held_out = float(self.loss(torch.from_numpy(scores), torch.from_numpy(self.validation.frame_labels)))
         return Epoch(
             epoch=number,
-            loss=total / len(order),
+            loss=total / samples,
             validation_loss=held_out,
             validation_accuracy=self.validation.accuracy(scores),
             zero_weights=self.model.zero_share(),
+            zero_activations=zeros.share,
             seconds=time.perf_counter() - started,
         )
 
+    def _step(self, frames: NDArray[np.int8], labels: NDArray[np.int64]) -> float:
+        """One step of all optimizers; the loss, which is checked before anything moves."""
+        x = torch.from_numpy(frames).to(self.device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            scores = self.model(x)
+        loss = self.loss(scores.float(), torch.from_numpy(labels).to(self.device))
+        value = float(loss.detach())
+        if math.isfinite(value):
+            loss.backward()
+            for optimizer in self.optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+        return value
+
     def _schedule(self, done: float) -> None:
         """Learning rates on a cosine; ``done`` runs from 0 to 1."""
-        for optimizer, settings in ((self.dst, self.recipe.dst), (self.norm, self.recipe.norm)):
-            rate = settings.lr_end + (settings.lr - settings.lr_end) * (1 + math.cos(math.pi * done)) / 2
+        for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                first, last = group["range"]
+                group["lr"] = last + (first - last) * (1 + math.cos(math.pi * done)) / 2
 
     # ------------------------------------------------------------------------------------------------ checkpoints
 
@@ -206,8 +226,7 @@ class Fit:
                 "recipe": self.recipe.settings(),
                 "data": self.fingerprint,
                 "model": dict(self.model.state_dict()),
-                "dst": self.dst.state_dict(),
-                "norm": self.norm.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
                 "best": dict(self.best),
                 "best_epoch": self.best_epoch,
                 "history": [asdict(epoch) for epoch in self.history],
@@ -222,8 +241,8 @@ class Fit:
         try:
             self._compatible(state, where)
             self.model.load_state_dict(state["model"])
-            self.dst.load_state_dict(state["dst"])
-            self.norm.load_state_dict(state["norm"])
+            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
             self.best = {name: tensor.to(self.device) for name, tensor in state["best"].items()}
             self.best_epoch = int(state["best_epoch"])
             self.history = [Epoch(**epoch) for epoch in state["history"]]
@@ -243,7 +262,34 @@ class Fit:
             raise OptionError(f"{where}: its run saw other training data: resume with the data it was started with")
 
 
+def initial_module(recipe: Recipe, input_shape: tuple[int, ...], classes: tuple[str, ...]) -> TernaryModule:
+    """The module before training."""
+    settings = recipe.network
+    real_weights, real_activations = settings.weights == "real", settings.activations == "real"
+    network = initial_network(
+        settings.layers,
+        input_shape,
+        encoder=recipe.encoder.encoder(),
+        classes=classes,
+        weights=real.SPACE if settings.weights == "real" else settings.weights,
+        activations=real.SPACE if settings.activations == "real" else settings.activations,
+        r=real.R if real_activations else settings.r,
+        h=1.0 if real_activations else settings.h,
+        seed=recipe.fit.seed,
+    )
+    return TernaryModule(
+        network,
+        a=settings.a,
+        window=settings.derivative,
+        real_weights=real_weights,
+        real_activations=real_activations,
+    )
+
+
 def _device(name: str) -> torch.device:
+    """The device of that name; ``"auto"`` is CUDA where there is one, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)

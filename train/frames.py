@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,11 +49,34 @@ class Recordings:
             np.concatenate([self.labels, other.labels]),
         )
 
+    def batches(
+        self, size: int, augmentation: AugmentationSettings, rng: np.random.Generator
+    ) -> Iterator[tuple[NDArray[np.int8], NDArray[np.int64]]]:
+        """One epoch: all frames in random order, moved at random, with their labels; :meth:`cuts` of them."""
+        order = rng.permutation(len(self.frames))
+        labels = self.frame_labels
+        for first, last in self.cuts(size):
+            chosen = order[first:last]
+            yield augment(self.frames[chosen], augmentation, rng), labels[chosen]
+
+    def cuts(self, size: int) -> list[tuple[int, int]]:
+        """First and last (exclusive) position of each batch of an epoch.
+
+        A last batch of one frame would have no variance for the batch norms: it joins the batch before it.
+        """
+        count = len(self.frames)
+        starts = [i for i in range(0, count, size) if count - i > 1 or i == 0]
+        return list(zip(starts, [*starts[1:], count], strict=True))
+
     def accuracy(self, scores: NDArray[np.float32]) -> float:
         """Share of recordings whose label has the highest score, added over their frames (ties: lowest index)."""
         total = np.zeros((len(self), scores.shape[1]), np.float32)
         np.add.at(total, self.recording, scores)
         return float(np.mean(total.argmax(1) == self.labels))
+
+    def frame_accuracy(self, scores: NDArray[np.float32]) -> float:
+        """Share of single frames (windows) whose label has the highest score."""
+        return float(np.mean(scores.argmax(1) == self.frame_labels))
 
     def sha256(self) -> str:
         h = hashlib.sha256()
@@ -81,8 +105,12 @@ def augment(frames: NDArray[np.int8], amount: AugmentationSettings, rng: np.rand
     outside is 0.
     """
     n, _, height, width = frames.shape
-    if not any((amount.rotate, amount.scale, amount.shear, amount.shift)):
-        return frames
+    if amount.drop:
+        frames = frames * (rng.random(frames.shape) >= rng.uniform(0, amount.drop, (n, 1, 1, 1)))
+    if amount.flip:
+        frames = np.where(rng.random((n, 1, 1, 1)) < 0.5, frames[..., ::-1], frames)
+    if not any((amount.rotate, amount.scale, amount.shear)):
+        return _shifted(frames, int(amount.shift), rng)
     angle = np.deg2rad(rng.uniform(-amount.rotate, amount.rotate, n))
     scale = 1 + rng.uniform(-amount.scale, amount.scale, (2, n))
     shear = rng.uniform(-amount.shear, amount.shear, n)
@@ -99,6 +127,17 @@ def augment(frames: NDArray[np.int8], amount: AugmentationSettings, rng: np.rand
     upper = _taken(frames, top, left) * (1 - right) + _taken(frames, top, left + 1) * right
     lower = _taken(frames, top + 1, left) * (1 - right) + _taken(frames, top + 1, left + 1) * right
     return np.rint(upper * (1 - down) + lower * down).astype(np.int8).reshape(frames.shape)
+
+
+def _shifted(frames: NDArray[np.int8], most: int, rng: np.random.Generator) -> NDArray[np.int8]:
+    """Each frame moved by whole pixels, at most ``most`` each way."""
+    if not most:
+        return frames
+    n, _, height, width = frames.shape
+    padded = np.pad(frames, ((0, 0), (0, 0), (most, most), (most, most)))
+    top, left = rng.integers(0, 2 * most + 1, (2, n))
+    views = np.lib.stride_tricks.sliding_window_view(padded, (height, width), (2, 3))
+    return np.ascontiguousarray(views[np.arange(n), :, top, left])
 
 
 def _taken(frames: NDArray[np.int8], row: NDArray[np.int64], col: NDArray[np.int64]) -> NDArray[np.int8]:

@@ -9,6 +9,8 @@ Signals between layers are real values: levels times the unit of their space, or
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,15 +53,25 @@ class DiscreteLayer(nn.Module):
         self.unit = grid.unit(space) * grid.unit(input_space)
         self._weight: torch.Tensor | None = None
         self._version = -1  # of the levels that the transient copy was made from
+        self.exact = True
+        """Inputs are values of Z_input_space; False where they are real numbers, whose sums are no integers."""
+        self.on_gradient: Callable[[], None] | None = None
+        """Called in ``backward`` as soon as the gradient of the transient copy is there."""
 
     def weight(self) -> torch.Tensor:
         """Values of the weights, float32; with gradients enabled the one transient copy of this training step."""
         if not torch.is_grad_enabled():
             return self.levels * grid.unit(self.space) + 0.0
         if self._weight is None or self._version != self.levels._version:
-            self._weight = (self.levels.float() * grid.unit(self.space)).requires_grad_()
+            self._weight = self.transient().requires_grad_()
             self._version = self.levels._version
+            if self.on_gradient is not None:
+                self._weight.register_post_accumulate_grad_hook(lambda _: self.on_gradient())
         return self._weight
+
+    def transient(self) -> torch.Tensor:
+        """A new float32 tensor of the weights' values."""
+        return self.levels.float() * grid.unit(self.space)
 
     def take_gradient(self) -> torch.Tensor | None:
         """Gradient with respect to the weights' values (None if the layer took no part), freeing the copy."""
@@ -67,13 +79,17 @@ class DiscreteLayer(nn.Module):
         self.release()
         return gradient
 
+    def gradient_bytes(self) -> int:
+        """Bytes that the gradient takes at present."""
+        return 0 if self._weight is None or self._weight.grad is None else self._weight.grad.nbytes
+
     def release(self) -> None:
         """Free the transient copy of the weights and its gradient."""
         self._weight = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Weighted sums as real values ``s * unit``; float32 ``x`` holds values of Z_input_space."""
-        if self.training:
+        if self.training or not self.exact:
             return self.apply_weight(x, self.weight())
         return self.accumulate(x) * self.unit
 
@@ -118,6 +134,15 @@ class DiscreteConv2d(DiscreteLayer):
     ) -> None:
         super().__init__(levels, space, input_space)
         self.stride, self.padding, self.dilation, self.groups = pair(stride), pair(padding), pair(dilation), groups
+
+    def transient(self) -> torch.Tensor:
+        """Values with the input channels innermost: a convolution follows its weights' layout, and pools and batch
+        norms behind it are several times faster so. (With one input channel ``channels_last`` alone changes nothing.)
+        """
+        _, channels, rows, cols = self.levels.shape
+        strides = (rows * cols * channels, 1, cols * channels, channels)
+        made = torch.empty_strided(self.levels.shape, strides, dtype=torch.float32, device=self.levels.device)
+        return made.copy_(self.levels).mul_(grid.unit(self.space))
 
     def apply_weight(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return F.conv2d(x, weight, None, self.stride, self.padding, self.dilation, self.groups)
@@ -176,10 +201,11 @@ class SumPool2d(nn.Module):
         self.stride = pair(kernel if stride is None else stride)
         self.unit_in = unit
         self.area = self.kernel[0] * self.kernel[1]
+        self.exact = True
         self.unit = unit / self.area if average else unit
 
     def forward(self, v: torch.Tensor) -> torch.Tensor:
-        if self.training:
+        if self.training or not self.exact:
             return self._sum(v) * (self.unit / self.unit_in)
         return self._sum((v / self.unit_in).round_().double()).round_().float() * self.unit
 
@@ -196,9 +222,10 @@ class Add(nn.Module):
     def __init__(self, units: tuple[float, ...]) -> None:
         super().__init__()
         self.units, self.unit = units, min(units)
+        self.exact = True
 
     def forward(self, *branches: torch.Tensor) -> torch.Tensor:
-        if self.training:
+        if self.training or not self.exact:
             return sum(branches[1:], start=branches[0])
         scaled = [(v / u).round_() * (u / self.unit) for v, u in zip(branches, self.units, strict=True)]
         return sum(scaled[1:], start=scaled[0]) * self.unit

@@ -6,8 +6,9 @@ biases) can be trained, evaluated and written back; :func:`gxevent.train.topolog
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,22 @@ from gxevent.checking import Signal
 from gxevent.encoder import Encoder
 from gxevent.errors import ShapeError, UnsupportedError
 from gxevent.network import INPUT, TernaryNetwork
-from gxevent.train.activation import DiscreteActivation
+from gxevent.train.activation import DiscreteActivation, HardTanh
 from gxevent.train.backend import nn, torch
 from gxevent.train.modules import Add, BatchNorm, DiscreteConv2d, DiscreteLayer, DiscreteLinear, SumPool2d
+from gxevent.train.real import RealConv2d, RealLayer, RealLinear
+
+
+@dataclass
+class ZeroCount:
+    """Values that activations put out, and how many of them were 0."""
+
+    values: int = 0
+    zeros: int = 0
+
+    @property
+    def share(self) -> float:
+        return self.zeros / max(1, self.values)
 
 
 class TernaryModule(nn.Module):
@@ -32,6 +46,9 @@ class TernaryModule(nn.Module):
         Structure and starting values.
     a, window
         Half width and shape of the activations' derivative windows (training only; a network file has none).
+    real_weights, real_activations
+        Train real numbers in the place of Z_7, the space the network must then have there: see
+        :mod:`gxevent.train.real`.
 
     Raises
     ------
@@ -39,12 +56,36 @@ class TernaryModule(nn.Module):
         for layers with a bias: a batch norm carries it.
     """
 
-    def __init__(self, network: TernaryNetwork, *, a: float = 0.5, window: str = "rectangular") -> None:
+    def __init__(
+        self,
+        network: TernaryNetwork,
+        *,
+        a: float = 0.5,
+        window: str = "rectangular",
+        real_weights: bool = False,
+        real_activations: bool = False,
+    ) -> None:
         super().__init__()
         self.template = network
-        self.layers = nn.ModuleList(
-            _module(layer, [network.signals[name] for name in layer.inputs], a, window) for layer in network.layers
-        )
+        self.real_weights, self.real_activations = real_weights, real_activations
+        made = []
+        fired = real_weights  # whether a real number has come up on the way
+        for layer in network.layers:
+            module = self._module(layer, [network.signals[name] for name in layer.inputs], a, window)
+            if hasattr(module, "exact"):
+                module.exact = not fired
+            fired |= isinstance(module, HardTanh)
+            made.append(module)
+        self.layers = nn.ModuleList(made)
+
+    def _module(self, layer: layers.Layer, sources: list[Signal], a: float, window: str) -> nn.Module:
+        if self.real_activations and isinstance(layer, layers.Activation):
+            return HardTanh()
+        if self.real_weights and isinstance(layer, layers.Dense):
+            return RealLinear(torch.from_numpy(layer.weight))
+        if self.real_weights and isinstance(layer, layers.Conv2d):
+            return RealConv2d(torch.from_numpy(layer.weight), layer.stride, layer.padding, layer.dilation, layer.groups)
+        return _module(layer, sources, a, window)
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Scores float32 (n, classes) of int8 frames (n, *input_shape)."""
@@ -76,10 +117,30 @@ class TernaryModule(nn.Module):
     def discrete_layers(self) -> list[DiscreteLayer]:
         return [module for module in self.layers if isinstance(module, DiscreteLayer)]
 
+    def real_layers(self) -> list[RealLayer]:
+        return [module for module in self.layers if isinstance(module, RealLayer)]
+
     def zero_share(self) -> float:
-        """Share of the discrete weights that are 0."""
-        levels = [layer.levels for layer in self.discrete_layers()]
-        return sum(int((q == 0).sum()) for q in levels) / sum(q.numel() for q in levels)
+        """Share of the weights that are 0."""
+        weights = [layer.levels for layer in self.discrete_layers()] + [layer.weight for layer in self.real_layers()]
+        return sum(int((w == 0).sum()) for w in weights) / sum(w.numel() for w in weights)
+
+    @contextlib.contextmanager
+    def counting_zeros(self) -> Iterator[ZeroCount]:
+        """Count the zeros that activations put out inside the block."""
+        count = ZeroCount()
+
+        def look(module: nn.Module, given: object, out: torch.Tensor) -> None:
+            count.zeros += out.numel() - int(out.count_nonzero())
+            count.values += out.numel()
+
+        chosen = [m for m in self.layers if isinstance(m, DiscreteActivation | HardTanh)]
+        hooks = [module.register_forward_hook(look) for module in chosen]
+        try:
+            yield count
+        finally:
+            for hook in hooks:
+                hook.remove()
 
 
 def to_network(
@@ -89,11 +150,16 @@ def to_network(
     provenance: Mapping[str, Any],
     name: str = "",
 ) -> TernaryNetwork:
-    """What training produced: the module's levels and batch-norm parameters as a TernaryNetwork."""
+    """What training produced: the module's levels and batch-norm parameters as a TernaryNetwork.
+
+    Real weights become the nearest levels of Z_7, real activations the activation into Z_7.
+    """
     made = []
     for layer, part in zip(module.template.layers, module.layers, strict=True):
         if isinstance(part, DiscreteLayer):
             layer = replace(layer, weight=part.levels.detach().cpu().numpy().copy())
+        elif isinstance(part, RealLayer):
+            layer = replace(layer, weight=part.nearest_levels())
         elif isinstance(part, BatchNorm):
             layer = replace(layer, **part.arrays(), eps=part.eps)
         made.append(layer)

@@ -29,7 +29,7 @@ class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class DataSettings(_Settings):
     """Which recordings, and which of the training ones are held out for validation."""
 
-    kind: Literal["digits", "idx", "nmnist"]
+    kind: Literal["digits", "images", "nmnist", "windows", "braille"]
     folds: Annotated[int, msgspec.Meta(ge=2)] = 10
     """The training recordings are cut into this many stratified folds …"""
     fold: Natural = 0
@@ -56,12 +56,28 @@ class EncoderSettings(_Settings):
         return Encoder(self.kind, self.bins, self.low, self.high, self.window, self.downsample)
 
 
+Space = Annotated[int, msgspec.Meta(ge=0, le=7)] | Literal["real"]
+
+PRESETS: dict[str, tuple[int | str, int | str]] = {
+    "gxnor": (1, 1),
+    "bnn": (0, 0),
+    "twn": (1, "real"),
+    "bwn": (0, "real"),
+    "multilevel": (6, 4),
+    "float": ("real", "real"),
+}
+"""Name -> spaces N1 of the weights and N2 of the activations of Z_N. ``multilevel`` is the paper's best pair."""
+
+
 class NetworkSettings(_Settings):
-    """Layers as text (see :mod:`gxevent.train.topology`), spaces, activation, derivative window, loss."""
+    """Layers as text (see :mod:`gxevent.train.topology`), spaces, activation, derivative window, loss.
+
+    A space is an N of Z_N or ``"real"``: float weights trained by Adam, or hard-tanh activations.
+    """
 
     layers: str
-    weights: Annotated[int, msgspec.Meta(ge=0, le=7)] = 1
-    activations: Annotated[int, msgspec.Meta(ge=0, le=7)] = 1
+    weights: Space = 1
+    activations: Space = 1
     r: NotNegative = 0.5
     h: Positive = 1.0
     a: Positive = 0.5
@@ -72,18 +88,31 @@ class NetworkSettings(_Settings):
 class DSTSettings(_Settings):
     """Step rule and its learning rate, on a cosine from ``lr`` to ``lr_end``."""
 
-    rule: Literal["adam", "sgd", "momentum"] = "adam"
+    rule: Literal["adam", "sgd", "momentum", "residue"] = "adam"
     lr: Positive = 0.03
     lr_end: NotNegative = 1e-5
     m: Positive = 3.0
     betas: tuple[float, float] = (0.9, 0.999)
     momentum: float = 0.9
+    moment_bits: Literal[32, 16, 8] = 32
+    """How ``adam`` and ``momentum`` keep their averages."""
+    residue_bits: Literal[0, 2, 4, 8] | None = None
+    """Bits a weight of what a step could not spend; by default 2 for the rule ``residue``, else 0."""
+    in_backward: bool = False
+    """Move each layer during the backward pass and free its gradient there."""
 
 
 class NormSettings(_Settings):
     """Learning rate of the batch-norm parameters (Adam), on the same cosine."""
 
     lr: Positive = 0.01
+    lr_end: NotNegative = 1e-5
+
+
+class RealSettings(_Settings):
+    """Learning rate of real weights (Adam), on the same cosine."""
+
+    lr: Positive = 0.005
     lr_end: NotNegative = 1e-5
 
 
@@ -96,13 +125,25 @@ class AugmentationSettings(_Settings):
     """Share of the size, each axis for itself."""
     shear: NotNegative = 0.0
     shift: NotNegative = 0.0
-    """Pixels."""
+    """Pixels; whole ones where nothing else moves the frame."""
+    flip: bool = False
+    """Mirror half of the frames, left to right."""
+    speed: NotNegative = 0.0
+    """windows: doublings or halvings of their length."""
+    drop: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    """Up to this share of the events is lost."""
+    noise: NotNegative = 0.0
+    """windows: up to this share of the events comes on top, anywhere."""
 
 
 class FitSettings(_Settings):
+    """Length of the run, and how it computes."""
+
     epochs: Count
     batch: Annotated[int, msgspec.Meta(ge=2)] = 100
     seed: Natural = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the training forward and backward pass; evaluation is exact either way."""
 
 
 class Recipe(_Settings):
@@ -116,6 +157,7 @@ class Recipe(_Settings):
     encoder: EncoderSettings = EncoderSettings()
     dst: DSTSettings = DSTSettings()
     norm: NormSettings = NormSettings()
+    real: RealSettings = RealSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
 
     def settings(self) -> dict:
@@ -169,11 +211,26 @@ def checked(recipe: Recipe, where: str) -> Recipe:
     return recipe
 
 
-def override(recipe: Recipe, epochs: int | None = None, seed: int | None = None, fold: int | None = None) -> Recipe:
-    """The recipe with other epochs, seed or validation fold; OptionError for impossible ones."""
-    fit = {k: v for k, v in (("epochs", epochs), ("seed", seed)) if v is not None}
-    data = {} if fold is None else {"fold": fold}
+def override(
+    recipe: Recipe,
+    epochs: int | None = None,
+    seed: int | None = None,
+    fold: int | None = None,
+    preset: str | None = None,
+) -> Recipe:
+    """The recipe with other epochs, seed, validation fold or preset; OptionError for impossible ones."""
     settings = recipe.settings()
-    settings["fit"] |= fit
-    settings["data"] |= data
+    settings["fit"] |= {k: v for k, v in (("epochs", epochs), ("seed", seed)) if v is not None}
+    if fold is not None:
+        settings["data"]["fold"] = fold
+    if preset is not None:
+        if preset not in PRESETS:
+            raise OptionError(f"preset {preset!r} is not one of {', '.join(PRESETS)}")
+        settings["network"]["weights"], settings["network"]["activations"] = PRESETS[preset]
     return from_settings(settings, f"recipe {recipe.name!r}")
+
+
+def preset_of(recipe: Recipe) -> str | None:
+    """Name of the preset whose spaces the recipe has, None if there is none."""
+    pair = (recipe.network.weights, recipe.network.activations)
+    return next((name for name, spaces in PRESETS.items() if spaces == pair), None)

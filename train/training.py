@@ -9,21 +9,24 @@ import platform
 import shlex
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gxevent import files
-from gxevent.errors import OptionError
+from gxevent.errors import CrosscheckError, OptionError
 from gxevent.network import TernaryNetwork
-from gxevent.train import checkpoint
+from gxevent.train import checkpoint, curve
 from gxevent.train.backend import torch
-from gxevent.train.data import Data, load_data
+from gxevent.train.dst import Memory
+from gxevent.train.exactness import Exactness, compare_with_engine
 from gxevent.train.fit import Epoch, Fit
+from gxevent.train.frames import Recordings
 from gxevent.train.networks import to_network
-from gxevent.train.recipes import Recipe, load_recipe, override
+from gxevent.train.recipes import Recipe, load_recipe, override, preset_of
+from gxevent.train.sources import Data, load_data
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,24 @@ class TrainingResult:
     test_samples: int
     best_epoch: int
     seconds: float
+    memory: Memory | None
+    """None where no weight is discrete."""
+    exactness: Exactness
+    """The trainer's evaluation beside the engine's, on all test (else validation) frames."""
+    approximated: bool
+    """The preset has real weights or activations; the network written has their 8-bit form."""
     history: tuple[Epoch, ...]
     out: Path | None
     checkpoint: Path | None
+    curve: tuple[Path, ...]
 
     def summary(self) -> dict[str, Any]:
         """Plain JSON values, without the network."""
         made = {name: value for name, value in vars(self).items() if name != "network"}
         made["history"] = [asdict(epoch) for epoch in self.history]
+        made["exactness"] = self.exactness.summary()
+        made["memory"] = None if self.memory is None else self.memory.summary()
+        made["curve"] = [os.fspath(path) for path in self.curve]
         return {name: os.fspath(value) if isinstance(value, Path) else value for name, value in made.items()}
 
 
@@ -58,6 +71,7 @@ def train_recipe(
     resume: str | os.PathLike[str] | None = None,
     quiet: bool = False,
     threads: int = 1,
+    preset: str | None = None,
 ) -> TrainingResult:
     """Train a network by discrete state transition and write it.
 
@@ -76,6 +90,8 @@ def train_recipe(
         run's number.
     threads
         Of PyTorch. One thread gives the same network for the same seed; more may add in another order.
+    preset
+        Override the recipe's spaces: one of ``gxevent.train.recipes.PRESETS``.
 
     Raises
     ------
@@ -83,11 +99,13 @@ def train_recipe(
         for an unknown recipe or device, missing data, a checkpoint of another run, missing packages.
     TrainingError
         when the loss is no number.
+    CrosscheckError
+        when the compiled network does not compute what the trainer evaluates, which would be a bug.
     """
     recipe = load_recipe(name)
     if resume is not None and epochs is None:
         epochs = _planned_epochs(resume)
-    recipe = override(recipe, epochs=epochs, seed=seed)
+    recipe = override(recipe, epochs=epochs, seed=seed, preset=preset)
     path, saved = _outputs(out)
     loaded = load_data(recipe, data, quiet=quiet)
     if not quiet:
@@ -100,9 +118,13 @@ def train_recipe(
         fit.run(saved, quiet=quiet)
         test = loaded.load_test()
         accuracy = None if test is None else test.accuracy(fit.model.scores(test.frames))
+        network, exactness = _compiled(fit, loaded, fit.validation if test is None else test)
     samples = 0 if test is None else len(test)
-    provenance = _provenance(recipe, loaded, fit) | {"test_accuracy": accuracy, "test_samples": samples}
-    network = to_network(fit.model, recipe.encoder.encoder(), loaded.classes, provenance, name=recipe.name)
+    measured = {"test_accuracy": accuracy, "test_samples": samples, "exactness": exactness.summary()}
+    if test is not None and len(test.frames) != samples:
+        measured["test_windows"] = len(test.frames)
+        measured["test_window_accuracy"] = test.frame_accuracy(fit.model.scores(test.frames))
+    network = replace(network, provenance=_provenance(recipe, loaded, fit) | measured)
     if path is not None:
         files.save(network, path)
     return TrainingResult(
@@ -113,10 +135,26 @@ def train_recipe(
         test_samples=samples,
         best_epoch=fit.best_epoch,
         seconds=fit.seconds,
+        memory=None if fit.dst is None else fit.dst.memory(),
+        exactness=exactness,
+        approximated=fit.model.real_weights or fit.model.real_activations,
         history=tuple(fit.history),
         out=path,
         checkpoint=saved,
+        curve=() if path is None else tuple(curve.write(fit.history, path.with_suffix(""), recipe.name)),
     )
+
+
+def _compiled(fit: Fit, data: Data, recordings: Recordings) -> tuple[TernaryNetwork, Exactness]:
+    """The network of a finished run, checked on ``recordings`` against the module it was made of."""
+    network = to_network(fit.model, fit.recipe.encoder.encoder(), data.classes, {}, name=fit.recipe.name)
+    exactness = compare_with_engine(fit.model, network, recordings.frames)
+    if not exactness.equal and not (fit.model.real_weights or fit.model.real_activations):
+        raise CrosscheckError(
+            f"the compiled network differs from the trainer in {exactness.differing_accumulators} of "
+            f"{exactness.accumulators} accumulators: nothing is written; please report this with the recipe and seed"
+        )
+    return network, exactness
 
 
 def cross_validate(
@@ -181,7 +219,9 @@ def _provenance(recipe: Recipe, data: Data, fit: Fit) -> dict[str, Any]:
         "validation_accuracy_last_epoch": fit.history[-1].validation_accuracy,
         "validation_samples": len(fit.validation),
         "zero_weights": fit.model.zero_share(),
-        "training_memory_bytes": fit.dst.memory().summary(),
+        "zero_activations": fit.history[fit.best_epoch - 1].zero_activations,
+        "preset": preset_of(recipe),
+        "training_memory_bytes": None if fit.dst is None else fit.dst.memory().summary(),
         "versions": {
             "gxevent": importlib.metadata.version("gxevent"),
             "torch": torch.__version__,

@@ -8,6 +8,8 @@ For a weight w on the grid, a proposed step d and the grid's step dz:
     nu    = rho - kappa * dz                the remainder, of rho's sign
     tau   = tanh(m * |nu| / dz)             probability of one step more
     w    <- w + dz * (kappa + sign(rho) * Bernoulli(tau))
+
+That forgets what a step could not spend. :func:`spend` keeps it instead, in a few bits a weight.
 """
 
 from __future__ import annotations
@@ -37,11 +39,67 @@ def transition(levels: torch.Tensor, step: torch.Tensor, n: int, m: float, unifo
     int8 levels of Z_n, a new tensor. Every operation but tanh is exact: all grid values are multiples of a power of 2.
     """
     dz = grid.step(n)
-    weight = levels.to(step.dtype) * grid.unit(n)
-    rho = torch.minimum(torch.maximum(step, -1 - weight), 1 - weight)
-    kappa = torch.trunc(rho / dz)
-    nu = rho - kappa * dz
-    tau = torch.tanh(m * nu.abs() / dz)
-    steps = kappa + torch.sign(rho) * (uniform < tau)
+    weight = levels.to(step.dtype).mul_(grid.unit(n))
+    rho = step.clamp(-1 - weight, 1 - weight).div_(dz)  # in grid steps from here on, a power of 2: exact
+    kappa = rho.trunc()
+    tau = (rho - kappa).abs_().mul_(m).tanh_()
+    extra = torch.copysign((uniform < tau).to(rho.dtype), rho)
     # One grid step is one level, but two in the binary space, whose levels are -1 and +1.
-    return levels + (steps * (dz / grid.unit(n))).to(torch.int8)
+    return levels + kappa.add_(extra).mul_(dz / grid.unit(n)).to(torch.int8)
+
+
+RESIDUE_BITS = (0, 2, 4, 8)
+
+
+def spend(
+    levels: torch.Tensor, step: torch.Tensor, residue: torch.Tensor, n: int, bits: int, uniform: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Levels and residue after a step whose unspent fraction is kept.
+
+    The residue of a weight counts notches of ``dz / 2**(bits - 1)``. What it and the step come to together moves the
+    weight by whole grid steps, towards zero, and the rest is rounded to notches at random, up or down with the
+    probability that keeps the expectation; a full grid step of notches is spent at once. As the rest lies in (-dz, dz),
+    a weight that has just moved must be pushed a whole grid step back before it returns: noise does not make it flip to
+    and fro.
+
+    Parameters
+    ----------
+    levels, step, n, uniform
+        As in :func:`transition`.
+    residue
+        int8, the same shape: notches, less than ``2**(bits - 1)`` in size.
+    bits
+        2, 4 or 8: how finely the residue is kept.
+
+    Returns
+    -------
+    int8 levels of Z_n and int8 notches, new tensors.
+    """
+    dz, notches = grid.step(n), 1 << (bits - 1)
+    weight = levels.to(step.dtype) * grid.unit(n)
+    rho = torch.minimum(torch.maximum(step + residue * (dz / notches), -1 - weight), 1 - weight)
+    kappa = torch.trunc(rho / dz)
+    kept = torch.floor((rho / dz - kappa) * notches + uniform)
+    whole = torch.trunc(kept / notches)
+    moved = ((kappa + whole) * (dz / grid.unit(n))).to(torch.int8)
+    return levels + moved, (kept - whole * notches).to(torch.int8)
+
+
+def pack(residue: torch.Tensor, bits: int) -> torch.Tensor:
+    """int8 notches, any shape -> uint8 (bytes,), ``8 / bits`` of them a byte; the last byte is filled up."""
+    if bits == 8:
+        return residue.flatten().view(torch.uint8)
+    per_byte = 8 // bits
+    fields = torch.nn.functional.pad(residue.flatten(), (0, -residue.numel() % per_byte)) & ((1 << bits) - 1)
+    shifts = torch.arange(0, 8, bits, device=residue.device, dtype=torch.int32)
+    return (fields.view(-1, per_byte).to(torch.int32) << shifts).sum(1).to(torch.uint8)
+
+
+def unpack(packed: torch.Tensor, bits: int, like: torch.Tensor) -> torch.Tensor:
+    """Inverse of :func:`pack`; the shape of ``like``."""
+    if bits == 8:
+        return packed.view(torch.int8).view(like.shape)
+    shifts = torch.arange(0, 8, bits, device=packed.device, dtype=torch.int32)
+    fields = (packed[:, None].to(torch.int32) >> shifts) & ((1 << bits) - 1)
+    signed = fields - ((fields >> (bits - 1)) << bits)  # two's complement of `bits` bits
+    return signed.flatten()[: like.numel()].to(torch.int8).view(like.shape)

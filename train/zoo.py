@@ -23,9 +23,9 @@ from gxevent.events.readers import dump_events
 from gxevent.files import load_network
 from gxevent.network import TernaryNetwork
 from gxevent.store import atomic_write
-from gxevent.train.data import digits
 from gxevent.train.frames import Recordings
 from gxevent.train.recipes import load_recipe
+from gxevent.train.sources.digits import digits
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time, so that the same recordings make the same bytes
 

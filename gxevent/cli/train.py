@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gxevent.cli.common import Output, example, output_options, table
+
+if TYPE_CHECKING:
+    from gxevent.train.training import TrainingResult
 
 
 @click.command("train", epilog=example("gxevent train digits --out digits.gxn --epochs 5"))
@@ -16,7 +20,8 @@ from gxevent.cli.common import Output, example, output_options, table
 @click.option("--out", type=click.Path(path_type=Path), help="Network file to write; RECIPE.gxn by default.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the recipe's.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, …")
+@click.option("--preset", metavar="NAME", help="gxnor, bnn, twn, bwn, multilevel or float, instead of the recipe's.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, …; auto takes CUDA where there is one.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="CKPT", help="Continue from a checkpoint.")
 @click.option(
     "--threads",
@@ -33,6 +38,7 @@ def command(
     out: Path | None,
     epochs: int | None,
     seed: int | None,
+    preset: str | None,
     device: str,
     resume: Path | None,
     threads: int,
@@ -42,12 +48,13 @@ def command(
 
     Needs the extra 'train'. A checkpoint is kept beside the network file; Ctrl-C leaves a usable one.
     """
-    from gxevent.train.recipes import list_recipes
+    from gxevent.train.shelf import list_shelf
 
     if list_all or recipe is None:
-        recipes = list_recipes()
-        rows = [(name, text) for name, text in recipes.items()]
-        output.show({"recipes": recipes}, table(("recipe", "what it trains"), rows))
+        shelf = list_shelf()
+        rows = [(name, item.accuracy(), item.size(), item.summary) for name, item in shelf.items()]
+        shown = {name: item.as_dict() for name, item in shelf.items()}
+        output.show({"recipes": shown}, table(("recipe", "shipped network", "size", "what it trains"), rows))
         return
     from gxevent.train.training import train_recipe
 
@@ -59,15 +66,31 @@ def command(
         epochs=epochs,
         seed=seed,
         device=device,
+        preset=preset,
         resume=resume,
         quiet=output.quiet,
         threads=threads,
     )
+    output.show(result.summary(), _lines(result, out))
+
+
+def _lines(result: TrainingResult, out: Path) -> list[str]:
+    """What people want to know at the end."""
     lines = [
         f"validation   {result.validation_accuracy:.2%} of {result.validation_samples:,} samples, "
         f"best epoch {result.best_epoch}"
     ]
     if result.test_accuracy is not None:
         lines.append(f"test         {result.test_accuracy:.2%} of {result.test_samples:,} samples, used once")
+    found = result.exactness
+    if result.approximated:
+        lines.append(
+            f"8-bit form   of the real numbers, as the runtime has it: {found.changed_decisions} of {found.frames:,} "
+            f"decisions differ, scores by at most {found.largest_score_difference:.3g}"
+        )
+    else:
+        lines.append(f"exact        {found.accumulators:,} accumulators of the compiled network equal the trainer's")
+    if result.memory is not None:
+        lines.append(f"memory       {result.memory.line()}")
     lines += [f"took         {result.seconds:.0f} s", f"wrote        {out}"]
-    output.show(result.summary(), lines)
+    return [*lines, *(f"             {path}" for path in result.curve)]

@@ -9,9 +9,10 @@ import pytest
 
 from gxevent.errors import FormatError, OptionError
 from gxevent.events.idx import decode_idx
-from gxevent.train import data
+from gxevent.train import sources as data
 from gxevent.train.frames import Recordings
 from gxevent.train.recipes import from_settings, load_recipe
+from gxevent.train.sources import digits, nmnist as nmnist_source
 
 
 def nmnist(**settings):
@@ -76,10 +77,10 @@ def test_emulated_digits_are_those_without_a_recording(few, mnist, monkeypatch):
 
         def __call__(self, image, *, seed):
             seen.append((seed, int(np.argmax(image.max(axis=0))) - 4))
-            return data.DIGITS_CAMERA(np.zeros((8, 8)), seed=seed)
+            return digits.DIGITS_CAMERA(np.zeros((8, 8)), seed=seed)
 
-    monkeypatch.setattr(data, "NMNIST_CAMERA", Spy())
-    monkeypatch.setattr(data, "encode_stream", lambda encoder, stream, shape: np.zeros((1, *shape), np.int8))
+    monkeypatch.setattr(nmnist_source, "CAMERA", Spy())
+    monkeypatch.setattr(nmnist_source, "encode_stream", lambda encoder, stream, shape: np.zeros((1, *shape), np.int8))
     made = data.load_data(nmnist(emulated=5), few)
     assert seen == [(i, i) for i in range(12, 17)]  # 0 .. 11 have real recordings
     assert made.emulated.labels.tolist() == [2, 3, 4, 5, 6]
@@ -147,7 +148,7 @@ def test_data_that_is_needed_or_not():
 
 def test_digits_are_split_once_and_for_all():
     pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
-    pictures = data.digits()
+    pictures = digits.digits()
     assert pictures.images.shape == (1797, 8, 8)
     assert pictures.images.max() == 1
     assert int(pictures.test.sum()) == 360
@@ -184,21 +185,18 @@ class TestImages:
     def test_train_end_to_end_in_a_moment(self, folder, tmp_path):
         from gxevent.train.training import train_recipe
 
-        settings = load_recipe("mnist").settings()
-        settings["network"]["layers"] = "4C5s4-10"
         recipe = tmp_path / "small.toml"
-        lines = [f"name = {settings['name']!r}", "summary = 'small'"]
-        for section in ("data", "encoder", "network", "augmentation"):
-            lines.append(f"[{section}]")
-            lines += [f"{k} = {v!r}" for k, v in settings[section].items()]
-        recipe.write_text("\n".join([*lines, "[fit]", "epochs = 1", "batch = 20"]))
+        recipe.write_text(
+            "name = 'mnist'\nsummary = 'small'\n[data]\nkind = 'images'\nfolds = 2\n[encoder]\nkind = 'levels'\n"
+            "[network]\nlayers = '4C5s4-10'\n[fit]\nepochs = 1\nbatch = 20\n"
+        )
         result = train_recipe(recipe, folder, out=tmp_path / "small.gxn", quiet=True)
         assert result.test_samples == 20
         assert result.network.encoder is not None
         assert result.network.encoder.kind == "levels"
 
     def test_what_is_missing_is_named(self, folder, tmp_path):
-        with pytest.raises(OptionError, match=r"needs --data: a folder or archive of IDX files, see http://yann"):
+        with pytest.raises(OptionError, match=r"needs --data: expected train-images.*published at http://yann"):
             data.load_data(load_recipe("mnist"))
         with pytest.raises(FormatError, match=r"expected train-images-idx3-ubyte, .* published at https://github"):
             data.load_data(load_recipe("fashion"), tmp_path / "nowhere")

@@ -71,7 +71,8 @@ def test_adam_steps_as_pytorch_does():
         before = weight.detach().clone()
         weight.grad = torch.randn(6, 4, generator=generator)
         reference.step()
-        step = adam(weight.grad, state, {"lr": 0.03, "betas": (0.8, 0.99), "eps": 1e-8})
+        options = {"lr": 0.03, "betas": (0.8, 0.99), "eps": 1e-8, "moment_bits": 32}
+        step = adam(weight.grad, state, options, generator)
         torch.testing.assert_close(before + step, weight.detach(), rtol=1e-5, atol=1e-6)
 
 
@@ -79,7 +80,7 @@ def test_adam_steps_as_pytorch_does():
 @pytest.mark.parametrize("space", range(7))
 def test_learns_in_every_space(rule, space):
     layer = linear(1, 12, space)
-    optimizer = DST(layer, lr=0.05 if rule == "adam" else 0.02, rule=rule, seed=2)
+    optimizer = DST(layer, lr={"adam": 0.05, "residue": 0.1}.get(rule, 0.02), rule=rule, seed=2)
     before = float((layer.weight().detach() - 1).square().mean())
     train_steps(layer, optimizer, 60)
     after = float((layer.weight().detach() - 1).square().mean())
@@ -161,7 +162,7 @@ def test_copies_and_modes_keep_int8():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"rule": "newton"}, "adam, sgd, momentum"),
+        ({"rule": "newton"}, "adam, sgd, momentum, residue"),
         ({"lr": -1.0}, "lr"),
         ({"lr": float("nan")}, "lr"),
         ({"lr": float("inf")}, "lr"),
@@ -169,6 +170,9 @@ def test_copies_and_modes_keep_int8():
         ({"m": float("nan")}, "m"),
         ({"betas": (0.9, 1.0)}, "betas"),
         ({"momentum": 1.5}, "momentum"),
+        ({"moment_bits": 4}, "moment_bits"),
+        ({"residue_bits": 3}, "residue_bits"),
+        ({"rule": "residue", "residue_bits": 0}, "residue_bits"),
     ],
 )
 def test_refuses_impossible_options(arguments, message):
@@ -188,3 +192,22 @@ def test_layers_refuse_levels_outside_their_space():
         DiscreteLinear(torch.full((2, 2), 2, dtype=torch.int8), 1)
     with pytest.raises(OptionError, match="int8"):
         DiscreteConv2d(torch.zeros(1, 1, 3, 3), 1)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_moving_during_backward_gives_the_same_and_holds_one_gradient(rule):
+    x = torch.randint(-1, 2, (6, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.int8)
+    made = []
+    for in_backward in (False, True):
+        model = TernaryModule(initial_network("4C3-MP2-20FC-3", (1, 8, 8), seed=5))
+        optimizer = DST(model, lr=0.2, rule=rule, in_backward=in_backward, seed=9)
+        for _ in range(3):
+            model.train()(x).square().mean().backward()
+            if in_backward:
+                assert all(layer.gradient_bytes() == 0 for layer in model.discrete_layers())
+            optimizer.step()
+            optimizer.zero_grad()
+        made.append([layer.levels.clone() for layer in model.discrete_layers()])
+        sizes = [layer.levels.numel() * 4 for layer in model.discrete_layers()]
+        assert optimizer.memory().gradients_peak == (max(sizes) if in_backward else sum(sizes))
+    assert all(torch.equal(a, b) for a, b in zip(*made, strict=True))

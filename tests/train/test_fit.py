@@ -166,7 +166,7 @@ def test_refuses_checkpoints_of_other_runs(parts, tmp_path):
     with pytest.raises(OptionError, match="other training data"):
         Fit(RECIPE, patterns(121, 5), parts[1], CLASSES).restore(tmp_path / "a.ckpt")
     state = checkpoint.load(tmp_path / "a.ckpt")
-    del state["dst"]
+    del state["optimizers"]
     checkpoint.save(state, tmp_path / "b.ckpt")
     with pytest.raises(FormatError, match=r"b\.ckpt: not a checkpoint"):
         fit(parts).restore(tmp_path / "b.ckpt")

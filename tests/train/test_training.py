@@ -13,7 +13,7 @@ from gxevent.errors import OptionError  # noqa: E402
 from gxevent.events.datasets import open_dataset  # noqa: E402
 from gxevent.files import load_network  # noqa: E402
 from gxevent.train import train_recipe, training, zoo  # noqa: E402
-from gxevent.train.data import Data  # noqa: E402
+from gxevent.train.sources import Data  # noqa: E402
 from tests.train.test_fit import CLASSES, patterns  # noqa: E402
 
 

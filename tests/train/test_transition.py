@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 
 from gxevent import grid  # noqa: E402
-from gxevent.train.transition import transition  # noqa: E402
+from gxevent.train.transition import pack, spend, transition, unpack  # noqa: E402
 
 SPACES = range(7)
 
@@ -97,3 +97,48 @@ def test_never_leaves_the_space(n, d, uniform, m, data):
     moved = int(apply([level], [d], n, m, [uniform])[0])
     assert grid.contains(np.array(moved), n)
     assert (moved - level) * d >= 0  # never against the step
+
+
+def spent(levels, d, kept, n, bits, uniform):
+    arrays = (np.asarray(levels, np.int8), np.asarray(d, np.float32), np.asarray(kept, np.int8))
+    moved, rest = spend(*map(torch.from_numpy, arrays), n, bits, torch.from_numpy(np.asarray(uniform, np.float32)))
+    return moved.numpy(), rest.numpy()
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("n", SPACES)
+def test_nothing_is_lost_when_the_residue_is_kept(n, bits):
+    rng = np.random.default_rng([n, bits])
+    size, dz, notches = 5000, grid.step(n), 1 << (bits - 1)
+    levels = rng.choice(grid.levels(n), size)
+    kept = rng.integers(1 - notches, notches, size)
+    d = (rng.standard_normal(size) * rng.choice([0.01, 0.3, 1, 5], size)).astype(np.float32)
+    moved, rest = spent(levels, d, kept, n, bits, rng.random(size))
+    assert moved.dtype == rest.dtype == np.int8
+    assert grid.contains(moved, n).all()
+    assert (np.abs(rest) < notches).all()
+    before = levels * grid.unit(n) + kept * dz / notches
+    after = moved * grid.unit(n) + rest * dz / notches
+    wanted = np.clip(before + d.astype(np.float64), -1, 1)
+    assert (np.abs(after - wanted) < dz / notches + 1e-6).all()  # rounded to a neighbouring notch
+
+
+def test_the_residue_is_right_in_the_mean_and_spent_whole():
+    size = 40000
+    moved, rest = spent(np.zeros(size), np.full(size, 0.1), np.zeros(size), 1, 2, np.random.default_rng(0).random(size))
+    assert set(rest.tolist()) == {0, 1}  # notches of a half
+    assert abs(rest.mean() / 2 - 0.1) < 0.01
+    assert not moved.any()
+    moved, rest = spent([0, 0, 1, -1], [0.5, 0.5, 0.9, 0.5], [1, -1, 0, 0], 1, 2, [0.99] * 4)
+    assert moved.tolist() == [1, 0, 1, -1]
+    assert rest.tolist() == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("count", [1, 4, 7, 64])
+def test_notches_are_packed_without_loss(bits, count):
+    notches = np.random.default_rng(count).integers(1 - (1 << (bits - 1)), 1 << (bits - 1), (count, 3)).astype(np.int8)
+    packed = pack(torch.from_numpy(notches), bits)
+    assert packed.dtype == torch.uint8
+    assert packed.numel() == -(-count * 3 * bits // 8)
+    np.testing.assert_array_equal(unpack(packed, bits, torch.from_numpy(notches)).numpy(), notches)
