@@ -8,8 +8,8 @@
  *                                    sum     | +1 +1  0 +1 ... |   -> int32 accumulators
  *
  * Up to eight vectors of sums stay in registers over all events. For ternary levels and events an int8 sum holds
- * 127 rows of either sign before it must be flushed to the int32 accumulators; graded levels or events use int16
- * sums and products and are flushed every `chunk` rows, chosen so that nothing overflows.
+ * 127 rows, added and subtracted ones together, before it must be flushed to the int32 accumulators; graded levels or
+ * events use int16 sums and products and are flushed every `chunk` rows, chosen so that nothing overflows.
  *
  * The same source is compiled once for every instruction set (rows_kernel.h) and chosen at run time.
  */

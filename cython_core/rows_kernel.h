@@ -14,7 +14,9 @@ GX_INLINE void GX_NAME(gx_unit_block)(const int8_t *rows, int32_t lanes, const i
 {
     int32_t p = 0, m = 0;
     while (p < n_plus || m < n_minus) {
-        const int32_t p_end = GX_NAME(gx_min)(n_plus, p + 127), m_end = GX_NAME(gx_min)(n_minus, m + 127);
+        /* 127 rows in all: a lane may have +1 in every row added and -1 in every row subtracted. */
+        const int32_t p_end = GX_NAME(gx_min)(n_plus, p + 127);
+        const int32_t m_end = GX_NAME(gx_min)(n_minus, m + 127 - (p_end - p));
         gx_bytes sum[8];
         int8_t flat[8 * GX_LANES];
         for (int v = 0; v < vectors; v++)

@@ -16,7 +16,7 @@ from typing import Any
 
 from gxevent import firing, grid
 from gxevent.errors import OptionError
-from gxevent.train.backend import nn, torch
+from gxevent.train.backend import F, nn, torch
 
 WINDOWS = ("rectangular", "triangular")
 
@@ -28,10 +28,14 @@ class _Step(torch.autograd.Function):
     def forward(
         ctx: Any, y: torch.Tensor, edges: tuple[float, ...], binary: bool, unit: float, window: str, a: float
     ) -> torch.Tensor:
-        ctx.save_for_backward(y)
         ctx.window = (edges, window, a)
+        # One rectangle is a yes or no a value: kept in a byte, where y would take four.
+        ctx.rectangle = window == "rectangular" and len(edges) == 1
+        ctx.save_for_backward((y.abs() - edges[0]).abs_() <= a if ctx.rectangle else y)
         if binary:
             return torch.where(y >= 0, 1.0, -1.0).to(y.dtype)
+        if len(edges) == 1:
+            return F.hardshrink(y, edges[0]).sign_()
         level = torch.zeros_like(y)
         for edge in edges:
             level += y > edge
@@ -40,8 +44,12 @@ class _Step(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        (y,) = ctx.saved_tensors
-        return gradient * derivative(y, *ctx.window), None, None, None, None, None
+        (kept,) = ctx.saved_tensors
+        if ctx.rectangle:
+            passed = gradient.masked_fill(~kept, 0).mul_(1 / (2 * ctx.window[2]))
+        else:
+            passed = gradient * derivative(kept, *ctx.window)
+        return passed, None, None, None, None, None
 
 
 def derivative(y: torch.Tensor, edges: tuple[float, ...], window: str, a: float) -> torch.Tensor:

@@ -34,6 +34,10 @@ from gxevent.train.recipes import Recipe
 from gxevent.train.topology import initial_network
 
 
+MOMENTUM = 0.1
+"""Share of each new batch in the batch norms' running averages, early in an epoch."""
+
+
 class TrainingError(GxError):
     """Training cannot go on: the loss is no number."""
 
@@ -175,6 +179,7 @@ class Fit:
         self.model.train()
         for k, (frames, labels) in enumerate(self.train.batches(fit.batch, self.recipe.augmentation, rng)):
             self._schedule((number - 1 + k / count) / fit.epochs)
+            self._average_norms(k, count)
             value = self._step(frames, labels)
             if not math.isfinite(value):
                 raise TrainingError(
@@ -209,6 +214,16 @@ class Fit:
                 optimizer.step()
                 optimizer.zero_grad()
         return value
+
+    def _average_norms(self, batch: int, count: int) -> None:
+        """Make the batch norms' running averages plain ones over the last quarter of the epoch.
+
+        A fixed share for each new batch would remember a few thousand frames only, and their chance would be in the
+        thresholds for good.
+        """
+        seen = batch - (count - 1 - count // 4)
+        for norm in self.model.norms():
+            norm.momentum = MOMENTUM if seen <= 0 else 1 / seen
 
     def _schedule(self, done: float) -> None:
         """Learning rates on a cosine; ``done`` runs from 0 to 1."""

@@ -120,6 +120,9 @@ class TernaryModule(nn.Module):
     def real_layers(self) -> list[RealLayer]:
         return [module for module in self.layers if isinstance(module, RealLayer)]
 
+    def norms(self) -> list[BatchNorm]:
+        return [module for module in self.layers if isinstance(module, BatchNorm)]
+
     def zero_share(self) -> float:
         """Share of the weights that are 0."""
         weights = [layer.levels for layer in self.discrete_layers()] + [layer.weight for layer in self.real_layers()]

@@ -78,6 +78,21 @@ def test_long_sums_do_not_overflow_the_narrow_counters():
     assert (result.accumulators == -64 * 64 * 3000).all()
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize(("plus", "minus"), [(127, 1), (127, 127), (300, 40), (40, 300), (64, 63)])
+def test_weights_that_agree_with_every_event_do_not_overflow(kernel, plus, minus):
+    """As trained networks come close to: +1 where the event is +1, -1 where it is -1, so both kinds add up."""
+    events = np.repeat(np.array([1, -1], np.int8), (plus, minus))
+    mixed = np.random.default_rng(plus).permutation(events)
+    for frame in (events, mixed, -mixed):
+        weight = np.stack([frame, -frame] * 20)
+        dense = gx.compile(gx.TernaryNetwork(frame.shape, None, [gx.Dense(weight)]))
+        conv = gx.TernaryNetwork((len(frame), 1, 1), None, [gx.Conv2d(weight[:, :, None, None]), gx.Flatten()])
+        for graph, shape in ((dense, frame.shape), (gx.compile(conv), (len(frame), 1, 1))):
+            result = gx.Engine(graph, kernel=kernel).run(frame.reshape(1, *shape))
+            assert result.accumulators[0].tolist() == [plus + minus, -plus - minus] * 20
+
+
 def test_counts_equal_counting_every_pair():
     """Open gates by definition, pair by pair, on a padded, strided, grouped convolution."""
     rng = np.random.default_rng(5)
