@@ -15,7 +15,7 @@ same either way.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,6 +28,8 @@ from gxevent.train.moments import MOMENT_BITS
 from gxevent.train.rules import RULES
 from gxevent.train.transition import RESIDUE_BITS, pack, spend, transition, unpack
 
+BLOCK = 1 << 16
+"""Weights moved at a time on a CPU."""
 Layers = nn.Module | Iterable[nn.Module] | Iterable[dict[str, Any]]
 
 
@@ -153,17 +155,19 @@ class DST(torch.optim.Optimizer):
         gradient = layer.take_gradient()
         if gradient is None:
             return
-        step = RULES[group["rule"]](gradient, state, group, generator)
-        del gradient
-        uniform = torch.rand(levels.shape, generator=generator, device=levels.device)
+        propose = RULES[group["rule"]](gradient, state, group, generator)
         bits = group["residue_bits"]
-        if not bits:
-            levels.copy_(transition(levels, step, layer.space, group["m"], uniform))
-            return
-        kept = unpack(state["residue"], bits, levels) if "residue" in state else torch.zeros_like(levels)
-        moved, kept = spend(levels, step, kept, layer.space, bits, uniform)
-        levels.copy_(moved)
-        state["residue"] = pack(kept, bits)
+        if bits and "residue" not in state:
+            state["residue"] = pack(torch.zeros_like(levels), bits)
+        for rows in _blocks(levels):
+            step, here = propose(rows), levels[rows]
+            uniform = torch.rand(here.shape, generator=generator, device=levels.device)
+            if not bits:
+                levels[rows] = transition(here, step, layer.space, group["m"], uniform)
+                continue
+            kept = unpack(state["residue"][rows], bits, here)
+            levels[rows], kept = spend(here, step, kept, layer.space, bits, uniform)
+            state["residue"][rows] = pack(kept, bits)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the transient weights and their gradients."""
@@ -194,6 +198,13 @@ class DST(torch.optim.Optimizer):
             state=sum(value.nbytes for value in kept if isinstance(value, torch.Tensor)),
             gradients_peak=self._gradients_peak,
         )
+
+
+def _blocks(levels: torch.Tensor) -> Iterator[slice]:
+    """Rows to move together: on a CPU few enough that all that is computed on the way stays in the cache."""
+    rows = len(levels) if levels.device.type != "cpu" else max(1, BLOCK // levels[0].numel())
+    for first in range(0, len(levels), rows):
+        yield slice(first, first + rows)
 
 
 def _generator(seed: int, number: int, device: torch.device) -> torch.Generator:

@@ -33,7 +33,6 @@ from gxevent.train.networks import TernaryModule
 from gxevent.train.recipes import Recipe
 from gxevent.train.topology import initial_network
 
-
 MOMENTUM = 0.1
 """Share of each new batch in the batch norms' running averages, early in an epoch."""
 
@@ -105,11 +104,11 @@ class Fit:
 
     def _real_optimizer(self) -> torch.optim.Adam:
         """Adam over the batch norms and, where there are any, the real weights."""
-        real = {layer.weight for layer in self.model.real_layers()}
-        rest = [p for p in self.model.parameters() if p.requires_grad and p not in real]
+        weights = [layer.weight for layer in self.model.real_layers()]
+        rest = [p for norm in self.model.norms() for p in norm.parameters()]
         groups = [
             {"params": params, "lr": settings.lr, "range": (settings.lr, settings.lr_end)}
-            for params, settings in ((rest, self.recipe.norm), (list(real), self.recipe.real))
+            for params, settings in ((rest, self.recipe.norm), (weights, self.recipe.real))
             if params
         ]
         optimizer = torch.optim.Adam(groups)

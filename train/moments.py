@@ -23,31 +23,36 @@ MOMENT_BITS = (32, 16, 8)
 State = dict[str, Any]
 
 
-def read(state: State, name: str, like: torch.Tensor) -> torch.Tensor:
-    """The average ``name`` as float32, zeros before the first :func:`write`; the shape of ``like``.
+def allocate(state: State, name: str, like: torch.Tensor, bits: int) -> None:
+    """Zeros for the average ``name`` of values shaped as ``like`` (rows first), if there are none yet."""
+    if name not in state:
+        dtype = {32: torch.float32, 16: torch.bfloat16, 8: torch.int8}[bits]
+        state[name] = torch.zeros_like(like, dtype=dtype)
+        if bits == 8:
+            state[f"{name}_scale"] = torch.zeros_like(like.flatten(1)[:, 0])
 
-    With 32 bits this is the kept tensor itself, to be updated in place.
-    """
-    kept = state.get(name)
-    if kept is None:
-        return torch.zeros_like(like)
+
+def read(state: State, name: str, rows: slice) -> torch.Tensor:
+    """Rows of the average as float32; with 32 bits these are the kept values themselves, to be updated in place."""
+    kept = state[name][rows]
     if kept.dtype == torch.int8:
-        return kept * _per_row(state[f"{name}_scale"], kept)
+        return kept * _per_row(state[f"{name}_scale"][rows], kept)
     return kept.float()
 
 
-def write(state: State, name: str, value: torch.Tensor, bits: int, generator: torch.Generator) -> None:
-    """Keep ``value`` (float32) in ``bits`` bits."""
-    if bits == 32:
-        state[name] = value
-    elif bits == 16:
-        state[name] = to_bfloat16(value, generator)
+def write(state: State, name: str, rows: slice, value: torch.Tensor, generator: torch.Generator) -> None:
+    """Keep ``value`` (float32) as rows of the average, in the bits it was allocated with."""
+    kept = state[name]
+    if kept.dtype == torch.float32:
+        kept[rows] = value
+    elif kept.dtype == torch.bfloat16:
+        kept[rows] = to_bfloat16(value, generator)
     else:
-        scale = value.flatten(1).abs().amax(1) / 127
+        scale = value.flatten(1).abs().amax(1).div_(127)
         step = _per_row(scale.clamp(min=torch.finfo(torch.float32).tiny), value)
         draw = torch.rand(value.shape, generator=generator, device=value.device)
-        state[name] = torch.floor(value / step + draw).clamp_(-127, 127).to(torch.int8)
-        state[f"{name}_scale"] = scale
+        kept[rows] = draw.add_(value / step).floor_().clamp_(-127, 127).to(torch.int8)
+        state[f"{name}_scale"][rows] = scale
 
 
 def to_bfloat16(value: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -60,16 +65,22 @@ def to_bfloat16(value: torch.Tensor, generator: torch.Generator) -> torch.Tensor
     return ((bits + draw) & -(1 << 16)).view(torch.float32).to(torch.bfloat16)
 
 
-def average_factored(state: State, name: str, square: torch.Tensor, beta: float) -> torch.Tensor:
-    """Update the factored average of ``square`` (float32, rows first) and return its full estimate, the same shape."""
-    flat = square.flatten(1)
+def average_factored(state: State, name: str, gradient: torch.Tensor, beta: float) -> None:
+    """Update the factored average of ``gradient**2`` (float32, rows first)."""
+    flat = gradient.flatten(1)
     rows, columns = f"{name}_rows", f"{name}_columns"
     if rows not in state:
         state[rows], state[columns] = torch.zeros_like(flat[:, 0]), torch.zeros_like(flat[0])
-    state[rows].lerp_(flat.mean(1), 1 - beta)
-    state[columns].lerp_(flat.mean(0), 1 - beta)
-    mean = state[rows].mean().clamp(min=torch.finfo(torch.float32).tiny)
-    return torch.outer(state[rows], state[columns] / mean).view(square.shape)
+    for kept, across in ((rows, 1), (columns, 0)):
+        mean = torch.linalg.vector_norm(flat, dim=across).square_().div_(flat.shape[across])
+        state[kept].lerp_(mean, 1 - beta)
+
+
+def read_factored(state: State, name: str, rows: slice, like: torch.Tensor) -> torch.Tensor:
+    """Rows of the full estimate, the shape of ``like``."""
+    by_row, by_column = state[f"{name}_rows"], state[f"{name}_columns"]
+    mean = by_row.mean().clamp(min=torch.finfo(torch.float32).tiny)
+    return torch.outer(by_row[rows], by_column / mean).view(like.shape)
 
 
 def _per_row(scale: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

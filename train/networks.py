@@ -25,6 +25,24 @@ from gxevent.train.modules import Add, BatchNorm, DiscreteConv2d, DiscreteLayer,
 from gxevent.train.real import RealConv2d, RealLayer, RealLinear
 
 
+@dataclass(frozen=True)
+class Template:
+    """A network's structure without its weights: those live in the module, and only there."""
+
+    input_shape: tuple[int, ...]
+    input_levels: int
+    classes: tuple[str, ...]
+    layers: tuple[layers.Layer, ...]
+
+    @classmethod
+    def of(cls, network: TernaryNetwork) -> Template:
+        bare = (
+            replace(layer, weight=np.empty(0, np.int8)) if isinstance(layer, layers.Dense | layers.Conv2d) else layer
+            for layer in network.layers
+        )
+        return cls(network.input_shape, int(network.input_levels or 0), network.classes, tuple(bare))
+
+
 @dataclass
 class ZeroCount:
     """Values that activations put out, and how many of them were 0."""
@@ -66,7 +84,7 @@ class TernaryModule(nn.Module):
         real_activations: bool = False,
     ) -> None:
         super().__init__()
-        self.template = network
+        self.template = Template.of(network)
         self.real_weights, self.real_activations = real_weights, real_activations
         made = []
         fired = real_weights  # whether a real number has come up on the way
@@ -96,7 +114,7 @@ class TernaryModule(nn.Module):
         """Yield ``(layer name, its output as real values)`` in order: for comparing layer by layer."""
         if tuple(frames.shape[1:]) != self.template.input_shape:
             raise ShapeError(f"frames: expected (n, *{self.template.input_shape}), got {tuple(frames.shape)}")
-        made = {INPUT: frames.float() * grid.unit(int(self.template.input_levels or 0))}
+        made = {INPUT: frames.float() * grid.unit(self.template.input_levels)}
         for layer, module in zip(self.template.layers, self.layers, strict=True):
             made[layer.name] = module(*(made[name] for name in layer.inputs))
             yield layer.name, made[layer.name]

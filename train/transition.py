@@ -15,7 +15,7 @@ That forgets what a step could not spend. :func:`spend` keeps it instead, in a f
 from __future__ import annotations
 
 from gxevent import grid
-from gxevent.train.backend import torch
+from gxevent.train.backend import F, torch
 
 
 def transition(levels: torch.Tensor, step: torch.Tensor, n: int, m: float, uniform: torch.Tensor) -> torch.Tensor:
@@ -86,20 +86,22 @@ def spend(
 
 
 def pack(residue: torch.Tensor, bits: int) -> torch.Tensor:
-    """int8 notches, any shape -> uint8 (bytes,), ``8 / bits`` of them a byte; the last byte is filled up."""
+    """int8 notches, rows first -> uint8 (rows, bytes), ``8 / bits`` of them a byte; a row's last byte is filled up."""
+    flat = residue.flatten(1)
     if bits == 8:
-        return residue.flatten().view(torch.uint8)
-    per_byte = 8 // bits
-    fields = torch.nn.functional.pad(residue.flatten(), (0, -residue.numel() % per_byte)) & ((1 << bits) - 1)
-    shifts = torch.arange(0, 8, bits, device=residue.device, dtype=torch.int32)
-    return (fields.view(-1, per_byte).to(torch.int32) << shifts).sum(1).to(torch.uint8)
+        return flat.view(torch.uint8)
+    fields = F.pad(flat, (0, -flat.shape[1] % (8 // bits))) & ((1 << bits) - 1)
+    packed = fields[:, :: 8 // bits].clone()
+    for i in range(1, 8 // bits):
+        packed |= fields[:, i :: 8 // bits] << (i * bits)
+    return packed.view(torch.uint8)
 
 
 def unpack(packed: torch.Tensor, bits: int, like: torch.Tensor) -> torch.Tensor:
     """Inverse of :func:`pack`; the shape of ``like``."""
     if bits == 8:
         return packed.view(torch.int8).view(like.shape)
-    shifts = torch.arange(0, 8, bits, device=packed.device, dtype=torch.int32)
-    fields = (packed[:, None].to(torch.int32) >> shifts) & ((1 << bits) - 1)
-    signed = fields - ((fields >> (bits - 1)) << bits)  # two's complement of `bits` bits
-    return signed.flatten()[: like.numel()].to(torch.int8).view(like.shape)
+    signed = packed.view(torch.int8)
+    # Moved up to the sign bit and back down, a field of two's complement becomes a number.
+    fields = [(signed << (8 - (i + 1) * bits)) >> (8 - bits) for i in range(8 // bits)]
+    return torch.stack(fields, 2).flatten(1)[:, : like[0].numel()].reshape(like.shape)

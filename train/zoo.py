@@ -1,8 +1,8 @@
 """Makes what gxevent ships: ``python -m gxevent.train.zoo digits --out gxevent/zoo``.
 
 ``digits`` writes ``digits_test.zip``, the recipe's test recordings in the N-MNIST layout ``test/<label>/<number>.bin``,
-and ``digits.gxn``, the network trained by the recipe. ``nmnist`` (with ``--data``) writes ``nmnist.gxn``. Afterwards
-the network is read back and tried on the recordings written, as a user will.
+and ``digits.gxn``, the network trained by the recipe. Other recipes (with ``--data``) write ``<recipe>.gxn``. ``digits``
+and ``nmnist`` are then read back and tried on the recordings, as a user will.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gxevent.files import load_network
 from gxevent.network import TernaryNetwork
 from gxevent.store import atomic_write
 from gxevent.train.frames import Recordings
-from gxevent.train.recipes import load_recipe
+from gxevent.train.recipes import list_recipes, load_recipe
 from gxevent.train.sources.digits import digits
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time, so that the same recordings make the same bytes
@@ -61,9 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from gxevent.train.training import train_recipe
 
     parser = argparse.ArgumentParser(prog="python -m gxevent.train.zoo", description=str(__doc__).split("\n")[0])
-    parser.add_argument("name", choices=("digits", "nmnist"))
+    parser.add_argument("name", choices=list(list_recipes()))
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--data", type=Path, help="nmnist: folder or archive of N-MNIST")
+    parser.add_argument("--data", type=Path, help="folder or archive of the recipe's data; digits needs none")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--resume", type=Path, help="checkpoint to continue")
@@ -78,8 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.name == "digits":
             recordings = options.out / "digits_test.zip"
             pack_digits(recordings, load_recipe("digits").data.seed)
-        path.with_suffix(".ckpt").unlink(missing_ok=True)
-        found = accuracy_on(load_network(path), recordings) if recordings and recordings.is_file() else None
+        for beside in (path.with_suffix(".ckpt"), *result.curve):
+            beside.unlink(missing_ok=True)
+        read_back = options.name in ("digits", "nmnist") and recordings and recordings.is_file()
+        found = accuracy_on(load_network(path), recordings) if read_back else None
     except (GxError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

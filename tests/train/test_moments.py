@@ -34,21 +34,23 @@ def test_int8_keeps_mean_and_largest_of_each_row(generator):
     total = torch.zeros_like(value)
     for _ in range(4000):
         state = {}
-        moments.write(state, "first", value, 8, generator)
+        moments.allocate(state, "first", value, 8)
+        moments.write(state, "first", slice(0, 2), value, generator)
         assert state["first"].dtype == torch.int8
-        total += moments.read(state, "first", value)
+        total += moments.read(state, "first", slice(0, 2))
     assert torch.allclose(total[:, 0] / 4000, value[:, 0], rtol=1e-5)
     assert torch.allclose(total / 4000, value, atol=3e-4 * float(value[0, 0]))
     assert torch.allclose(total[1] / 4000, value[1], rtol=0.02)
 
 
 def test_a_slow_average_is_not_lost_in_16_bits(generator):
-    state, like = {}, torch.zeros(4000)
+    state, rows = {}, slice(0, 4000)
+    moments.allocate(state, "second", torch.zeros(4000), 16)
     for _ in range(3000):
-        average = moments.read(state, "second", like).mul_(0.999).add_(0.001)
-        moments.write(state, "second", average, 16, generator)
+        average = moments.read(state, "second", rows).mul_(0.999).add_(0.001)
+        moments.write(state, "second", rows, average, generator)
     expected = 1 - 0.999**3000
-    assert abs(float(moments.read(state, "second", like).mean()) - expected) < 0.01
+    assert abs(float(moments.read(state, "second", rows).mean()) - expected) < 0.01
     stuck = torch.zeros(1, dtype=torch.bfloat16)
     for _ in range(3000):
         stuck = (stuck.float() * 0.999 + 0.001).to(torch.bfloat16)
@@ -59,8 +61,9 @@ def test_factored_average_is_exact_for_rank_one():
     rows, columns = torch.tensor([1.0, 2.0, 0.5]), torch.tensor([3.0, 0.1, 4.0, 1.0])
     square, state = torch.outer(rows, columns).view(3, 2, 2), {}
     for _ in range(3):
-        made = moments.average_factored(state, "second", square, 0.5)
-    torch.testing.assert_close(made, square * (1 - 0.5**3))
+        moments.average_factored(state, "second", square.sqrt(), 0.5)
+    torch.testing.assert_close(moments.read_factored(state, "second", slice(None), square), square * (1 - 0.5**3))
+    torch.testing.assert_close(moments.read_factored(state, "second", slice(1, 2), square[1:2]), square[1:2] * 0.875)
     assert sum(t.numel() for t in state.values()) == 3 + 4
 
 

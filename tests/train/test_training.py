@@ -9,10 +9,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 
-from gxevent.errors import OptionError  # noqa: E402
+from gxevent.errors import CrosscheckError, OptionError  # noqa: E402
 from gxevent.events.datasets import open_dataset  # noqa: E402
-from gxevent.files import load_network  # noqa: E402
+from gxevent.files import load_network, shipped  # noqa: E402
 from gxevent.train import train_recipe, training, zoo  # noqa: E402
+from gxevent.train.shelf import list_shelf  # noqa: E402
 from gxevent.train.sources import Data  # noqa: E402
 from tests.train.test_fit import CLASSES, patterns  # noqa: E402
 
@@ -59,6 +60,61 @@ def test_writes_network_checkpoint_and_provenance(tiny, tmp_path):
     assert result.checkpoint.is_file()
     assert result.summary()["out"] == str(tmp_path / "net.gxn")
     assert len(result.history) == 3
+    assert result.exactness.equal
+    assert result.exactness.frames == 30
+    assert made["exactness"]["accumulators"] == 90
+    assert made["preset"] == "gxnor"
+    assert 0 < made["zero_activations"] < 1
+    rows = (tmp_path / "net.curve.csv").read_text().splitlines()
+    assert len(rows) == 4
+    assert rows[0].split(",")[:4] == ["epoch", "loss", "validation_loss", "validation_accuracy"]
+    assert float(rows[-1].split(",")[3]) == pytest.approx(result.history[-1].validation_accuracy, rel=1e-5)
+
+
+def test_learning_curve_is_a_picture(tiny, tmp_path):
+    matplotlib = pytest.importorskip("matplotlib.image", reason="the picture needs Matplotlib")
+    result = train_recipe(tiny[0], out=tmp_path / "net.gxn", epochs=1, quiet=True)
+    assert [path.name for path in result.curve] == ["net.curve.csv", "net.curve.png"]
+    picture = matplotlib.imread(tmp_path / "net.curve.png")
+    assert picture.shape[1] > 2 * picture.shape[0] > 200
+    assert picture[..., :3].std() > 0.01
+
+
+def test_a_network_that_is_not_exact_is_not_written(tiny, tmp_path, monkeypatch):
+    whole = training.to_network
+
+    def spoilt(*arguments, **named):
+        network = whole(*arguments, **named)
+        weight = network.layers[-2].weight
+        weight[0, :] = -weight[0, :] + (weight[0, :] == 0)
+        return network
+
+    monkeypatch.setattr(training, "to_network", spoilt)
+    with pytest.raises(CrosscheckError, match="nothing is written"):
+        train_recipe(tiny[0], out=tmp_path / "net.gxn", epochs=1, quiet=True)
+    assert not (tmp_path / "net.gxn").exists()
+
+
+def test_presets_are_one_option(tiny, tmp_path):
+    result = train_recipe(tiny[0], out=tmp_path / "net.gxn", epochs=2, quiet=True, preset="float")
+    made = load_network(tmp_path / "net.gxn").provenance
+    assert made["preset"] == "float"
+    assert made["training_memory_bytes"] is None
+    assert result.memory is None
+    assert result.approximated
+    assert made["exactness"]["largest_score_difference"] > 0
+    with pytest.raises(OptionError, match="preset 'best' is not one of"):
+        train_recipe(tiny[0], preset="best", quiet=True)
+
+
+def test_the_shelf_shows_what_is_shipped():
+    found = list_shelf()
+    assert {"digits", "mnist", "fashion", "nmnist", "dvs-objects", "braille", "cifar10"} <= set(found)
+    digits = found["digits"]
+    stated = load_network(shipped("digits.gxn")).provenance
+    assert digits.test_accuracy == stated["test_accuracy"]
+    assert digits.bytes == shipped("digits.gxn").stat().st_size
+    assert found["cifar10"].accuracy() == "-"
 
 
 def test_resume_takes_over_the_planned_epochs(tiny, tmp_path, monkeypatch):

@@ -137,8 +137,10 @@ def test_the_residue_is_right_in_the_mean_and_spent_whole():
 @pytest.mark.parametrize("bits", [2, 4, 8])
 @pytest.mark.parametrize("count", [1, 4, 7, 64])
 def test_notches_are_packed_without_loss(bits, count):
-    notches = np.random.default_rng(count).integers(1 - (1 << (bits - 1)), 1 << (bits - 1), (count, 3)).astype(np.int8)
+    notches = (
+        np.random.default_rng(count).integers(1 - (1 << (bits - 1)), 1 << (bits - 1), (count, 3, 1)).astype(np.int8)
+    )
     packed = pack(torch.from_numpy(notches), bits)
     assert packed.dtype == torch.uint8
-    assert packed.numel() == -(-count * 3 * bits // 8)
+    assert packed.shape == (count, -(-3 * bits // 8))
     np.testing.assert_array_equal(unpack(packed, bits, torch.from_numpy(notches)).numpy(), notches)

@@ -7,6 +7,7 @@ step, so sizes become durations, which signs alone can carry.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,20 @@ STEP_US = 10_000
 """Time between two values, nominal: the data do not state it, and only their order matters here."""
 TEST_REPETITIONS = 8
 """Of the 40 repetitions of each letter the last ones are for testing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Letters(Data):
+    """Letters, held out by repetition: what is judged is always a later or earlier pass over the same letters."""
+
+    repetition: NDArray[np.int64] | None = None
+    """(recordings,) of the training recordings."""
+
+    def split(self, count: int, fold: int, seed: int, repeat: int = 1) -> tuple[Recordings, Recordings]:
+        assert self.repetition is not None
+        order = np.unique(self.repetition)
+        held_out = np.isin(self.repetition, np.array_split(order, count)[fold])
+        return self.train.select(~held_out), self.train.select(held_out)
 
 
 def load(recipe: Recipe, path: Path | None, quiet: bool) -> Data:
@@ -55,7 +70,7 @@ def load(recipe: Recipe, path: Path | None, quiet: bool) -> Data:
         "test_recordings": int(test.sum()),
         "test_split": f"the last {TEST_REPETITIONS} of {int(repetition.max()) + 1} repetitions of each letter",
     }
-    return Data(train, lambda: encoded(test), tuple(letters), description)
+    return Letters(train, lambda: encoded(test), tuple(letters), description, repetition=repetition[~test])
 
 
 def delta_modulated(values: NDArray[np.uint8], delta: int, step_us: int) -> EventStream:
