@@ -96,24 +96,24 @@ def measure(change: dict[str, dict[str, Any]], seed: int, options: argparse.Name
     }
 
 
-def jobs(seeds: int) -> Iterator[tuple[str, str, int]]:
+def jobs(seeds: int, only: str) -> Iterator[tuple[str, str, int]]:
     for seed in range(1, seeds + 1):
         for study, settings in STUDIES.items():
-            for name in settings:
-                yield study, name, seed
+            if only in study:
+                yield from ((study, name, seed) for name in settings)
 
 
 def table(results: dict[tuple[str, str, int], dict[str, Any]]) -> str:
     """A Markdown section a study: mean and span over the seeds."""
     lines: list[str] = []
-    for study, settings in STUDIES.items():
+    for study in dict.fromkeys(study for study, *_ in results):
         lines += [
             f"### {study}",
             "",
             "| setting | accuracy % | zeros in weights, activations % | resting % | B a weight |",
         ]
         lines.append("|---|---|---|---|---|")
-        for name in settings:
+        for name in dict.fromkeys(name for s, name, _ in results if s == study):
             found = [result for (s, n, _), result in results.items() if (s, n) == (study, name)]
             accuracies = [100 * result["accuracy"] for result in found]
             rest = [100 * share for result in found for share in result["resting"].values()]
@@ -130,7 +130,8 @@ def table(results: dict[tuple[str, str, int], dict[str, Any]]) -> str:
 
 def picture(results: dict[tuple[str, str, int], dict[str, Any]]) -> Figure:
     figure = Figure(figsize=(13, 6.5), layout="constrained")
-    for axes, (study, settings) in zip(figure.subplots(2, 4).flat, STUDIES.items(), strict=True):
+    for axes, study in zip(figure.subplots(2, 4).flat, dict.fromkeys(study for study, *_ in results), strict=False):
+        settings = list(dict.fromkeys(name for s, name, _ in results if s == study))
         for x, name in enumerate(settings):
             found = [100 * r["accuracy"] for (s, n, _), r in results.items() if (s, n) == (study, name)]
             axes.plot([x] * len(found), found, "o", color="tab:blue", alpha=0.7)
@@ -148,6 +149,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=20000)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--only", default="", metavar="TEXT", help="studies whose name has this in it")
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -158,7 +160,7 @@ def main() -> None:
             key, result = json.loads(line)
             results[tuple(key)] = result
     data = load_data(load_recipe("mnist"), options.data)
-    for study, name, seed in jobs(options.seeds):
+    for study, name, seed in jobs(options.seeds, options.only):
         if (study, name, seed) in results:
             continue
         started = time.time()

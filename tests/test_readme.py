@@ -31,9 +31,21 @@ def test_commands_shown_exist(command):
     assert command in COMMANDS
 
 
+NEEDS = {"paper_studies.py": ("torch", "matplotlib"), "mixed_signal.py": ("brian2", "matplotlib")}
+"""Packages of extras that an example needs."""
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
-def test_examples_run(path, tmp_path):
-    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, cwd=tmp_path, timeout=300)
+def test_examples_run(path, tmp_path, request):
+    for package in NEEDS.get(path.name, ()):
+        pytest.importorskip(package, reason=f"{path.name} needs an extra")
+    arguments = []
+    if path.name == "paper_studies.py":
+        folder = request.getfixturevalue("data") / "mnist"
+        arguments = ["--data", str(folder), "--images", "400", "--epochs", "1", "--seeds", "1", "--only", "batch"]
+    done = subprocess.run(
+        [sys.executable, str(path), *arguments], capture_output=True, text=True, cwd=tmp_path, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
 

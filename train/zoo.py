@@ -1,7 +1,7 @@
 """Makes what gxevent ships: ``python -m gxevent.train.zoo digits --out gxevent/zoo``.
 
 ``digits`` writes ``digits_test.zip``, the recipe's test recordings in the N-MNIST layout ``test/<label>/<number>.bin``,
-and ``digits.gxn``, the network trained by the recipe. Other recipes (with ``--data``) write ``<recipe>.gxn``. ``digits``
+and ``digits.gxn``, the network trained by the recipe. Other recipes (with ``--data``) write their network. ``digits``
 and ``nmnist`` are then read back and tried on the recordings, as a user will.
 """
 

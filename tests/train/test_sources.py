@@ -143,7 +143,7 @@ def test_braille_letters_are_learnt(data):
     made = override(load_recipe("braille"), epochs=6)
     loaded = load_data(made, data / "braille")
     train, validation = loaded.split(8, 0, 0)
-    assert train.frames.shape == (756, 77, 1, 12)
+    assert train.frames.shape == (756, 157, 1, 12)
     assert len(loaded.classes) == 27
     run = Fit(made, train, validation, loaded.classes)
     run.run(quiet=True)

@@ -1,8 +1,9 @@
 """``braille``: letters under a tactile sensor of 12 taxels, each taxel's value turned into ON and OFF events.
 
 A delta modulator follows the value of each taxel from its resting value: at every time step the reference moves by
-``delta`` towards the value, if it is that far off, and sends an event of that sign. It catches up with a jump step by
-step, so sizes become durations, which signs alone can carry.
+``DELTA`` towards the value, if it is that far off, and sends an event of that sign. It catches up with a jump step by
+step, so sizes become durations, which signs alone can carry. The first value is held for ``SETTLE`` steps, as a sensor
+that has been lowered onto the letter before it slides: the reference is there when the sliding begins.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ FILE = "braille_letters.npz"
 HOME = "https://github.com/fzenke/spytorch (tutorial 5), as NumPy arrays taxels, label, letters and repetition"
 REST = 255
 """Value of a taxel that nothing touches."""
-DELTA = 3
+DELTA = 2
+SETTLE = 80
 STEP_US = 10_000
 """Time between two values, nominal: the data do not state it, and only their order matters here."""
 TEST_REPETITIONS = 8
@@ -58,7 +60,8 @@ def load(recipe: Recipe, path: Path | None, quiet: bool) -> Data:
 
     def encoded(chosen: NDArray[np.bool_]) -> Recordings:
         shape = (encoder.channels, 1, taxels.shape[2])
-        streams = [delta_modulated(values, DELTA, STEP_US) for values in taxels[chosen]]
+        held = np.repeat(taxels[chosen, :1], SETTLE, axis=1)
+        streams = [delta_modulated(v, DELTA, STEP_US) for v in np.concatenate([held, taxels[chosen]], axis=1)]
         return Recordings.of([encode_stream(encoder, stream, shape) for stream in streams], labels[chosen])
 
     train = encoded(~test)
@@ -66,6 +69,7 @@ def load(recipe: Recipe, path: Path | None, quiet: bool) -> Data:
         "name": "Braille letters under 12 taxels, delta-modulated",
         "source": path.name,
         "delta": DELTA,
+        "settle_steps": SETTLE,
         "train_recordings": len(train),
         "test_recordings": int(test.sum()),
         "test_split": f"the last {TEST_REPETITIONS} of {int(repetition.max()) + 1} repetitions of each letter",
