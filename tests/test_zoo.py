@@ -39,6 +39,28 @@ def test_trainer_and_engine_give_identical_scores(name, data):
     np.testing.assert_array_equal(result.scores, TernaryModule(network).scores(frames))
 
 
+SOURCES = {"braille": "braille"}
+"""Further shipped networks, by recipe -> their data."""
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_shipped_networks_do_on_all_test_data_what_their_provenance_says(name, data):
+    pytest.importorskip("torch", reason="the recipes' data need the trainer")
+    from gxevent.train.recipes import from_settings
+    from gxevent.train.sources import load_data
+
+    network = gx.load_network(gx.shipped(f"{name}.gxn"))
+    stated = network.provenance
+    test = load_data(from_settings(stated["settings"], name), data / SOURCES[name]).load_test()
+    scores = gx.Engine(gx.compile(network)).run(test.frames).scores
+    assert len(test) == stated["test_samples"]
+    assert test.accuracy(scores) == stated["test_accuracy"]
+    assert stated["exactness"]["equal"]
+    assert stated["exactness"]["frames"] == len(test.frames)
+    if "test_windows" in stated:
+        assert test.frame_accuracy(scores) == stated["test_window_accuracy"]
+
+
 def test_demo_writes_record_and_report(tmp_path):
     from gxevent.report.demo import run_demo
 

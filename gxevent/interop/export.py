@@ -1,4 +1,4 @@
-"""Event graphs as GraphML, DOT or node-link JSON, for graph tools to draw and study."""
+"""Event graphs in other programs' formats: GraphML, DOT and JSON to draw and study, ONNX and NIR to execute."""
 
 from __future__ import annotations
 
@@ -14,19 +14,46 @@ from gxevent.errors import OptionError
 from gxevent.graph import EventGraph
 from gxevent.store import atomic_write
 
+FORMATS = ("graphml", "dot", "json", "onnx", "nir")
+
 
 def export_graph(graph: EventGraph, fmt: str, path: str | os.PathLike[str], *, units: bool = False) -> dict[str, Any]:
-    """Write the population graph, or with ``units`` every unit and synapse, as "graphml", "dot" or "json".
+    """Write the graph as "graphml", "dot" or "json" (populations, or with ``units`` every unit and synapse), or as
+    "onnx" or "nir" to be executed by other programs.
 
-    Returns what was written. Raises CapacityError for a unit graph of over a million connections.
+    Returns what was written, with ``notes`` on what a reader must know. Raises CapacityError for a unit graph of over
+    a million connections, UnsupportedError for what a format cannot say, MissingExtraError for a missing package.
     """
+    if fmt not in FORMATS:
+        raise OptionError(f"graph format {fmt!r} is not one of {', '.join(FORMATS)}")
+    if fmt in ("onnx", "nir"):
+        if units:
+            raise OptionError(f"units: {fmt} describes populations, single units are for graphml, dot and json")
+        return _executable(graph, fmt, path)
     writers = {"graphml": _graphml, "dot": _dot, "json": _json}
-    if fmt not in writers:
-        raise OptionError(f"graph format {fmt!r} is not one of {', '.join(writers)}")
     plain = _plain_units(graph) if units else _plain_populations(graph)
     with atomic_write(path) as file:
         file.write(writers[fmt](plain))
-    return {"written": str(Path(path)), "nodes": plain.number_of_nodes(), "edges": plain.number_of_edges()}
+    return _written(path, plain.number_of_nodes(), plain.number_of_edges())
+
+
+def _written(path: str | os.PathLike[str], nodes: int, edges: int, notes: list[str] | None = None) -> dict[str, Any]:
+    return {"written": str(Path(path)), "nodes": nodes, "edges": edges, "notes": notes or []}
+
+
+def _executable(graph: EventGraph, fmt: str, path: str | os.PathLike[str]) -> dict[str, Any]:
+    if fmt == "nir":
+        from gxevent.interop.nir import write_nir
+
+        made = write_nir(graph, path)
+        return _written(path, len(made.graph.nodes), len(made.graph.edges), made.notes)
+    from gxevent.interop.onnx_write import onnx_model
+
+    model = onnx_model(graph)
+    with atomic_write(path) as file:
+        file.write(model.SerializeToString())
+    nodes = model.graph.node
+    return _written(path, len(nodes), sum(len(node.input) for node in nodes))
 
 
 def _plain_populations(graph: EventGraph) -> nx.MultiDiGraph:

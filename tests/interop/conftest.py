@@ -1,0 +1,3 @@
+"""The command line, as the tests of the commands call it."""
+
+from tests.cli.conftest import gxevent  # noqa: F401
