@@ -28,6 +28,7 @@ FLOORS = {
     "gxevent.runtime": 4,
     "gxevent.crosscheck": 5,
     "gxevent.interop": 5,
+    "gxevent.mapping": 5,
     "gxevent.analysis": 5,
     "gxevent.train": 5,
     "gxevent.report": 6,
@@ -36,7 +37,8 @@ FLOORS = {
 }
 """Room -> floor. Rooms on one floor do not import each other, except on the ground floors 0 to 2 (without cycles)."""
 
-OPTIONAL = {"torch", "sklearn", "brian2", "h5py", "matplotlib", "plotly", "dask", "distributed", "onnx", "nir", "tonic"}
+OPTIONAL = {"torch", "sklearn", "brian2", "h5py", "matplotlib", "plotly", "dask", "distributed", "onnx", "nir", "nirtorch"}
+OPTIONAL |= {"tonic", "mtkahypar"}
 """Packages of the extras: imported inside functions (or through ``errors.require``), never at the top of a module."""
 
 FOLDERS = {"gxevent": ROOT / "gxevent", "gxevent.core": ROOT / "cython_core", "gxevent.train": ROOT / "train"}
