@@ -176,15 +176,17 @@ class DST(torch.optim.Optimizer):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the levels: the rule's tensors, the options, and the generators' states (uint8)."""
-        return {**super().state_dict(), "generators": [g.get_state() for g in self.generators.values()]}
+        own = {"generators": [g.get_state() for g in self.generators.values()], "gradients_peak": self._gradients_peak}
+        return super().state_dict() | own
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue exactly where the optimizer that made ``state_dict`` stopped."""
         rest = dict(state_dict)
-        states = rest.pop("generators", None)
+        states, peak = rest.pop("generators", None), rest.pop("gradients_peak", 0)
         if states is None or len(states) != len(self.generators):
             raise OptionError("the state is not of a DST optimizer of these layers: it lacks their generators' states")
         super().load_state_dict(rest)
+        self._gradients_peak = max(self._gradients_peak, peak)
         for generator, state in zip(self.generators.values(), states, strict=True):
             generator.set_state(state.cpu())
 

@@ -38,6 +38,9 @@ class TrainingResult:
     validation_samples: int
     test_accuracy: float | None
     test_samples: int
+    test_windows: int
+    """More than the samples where recordings were cut into windows."""
+    test_window_accuracy: float | None
     best_epoch: int
     seconds: float
     memory: Memory | None
@@ -117,13 +120,16 @@ def train_recipe(
             fit.restore(resume)
         fit.run(saved, quiet=quiet)
         test = loaded.load_test()
-        accuracy = None if test is None else test.accuracy(fit.model.scores(test.frames))
+        scores = None if test is None else fit.model.scores(test.frames)
         network, exactness = _compiled(fit, loaded, fit.validation if test is None else test)
-    samples = 0 if test is None else len(test)
+    accuracy = windows = None
+    samples = count = 0
+    if test is not None and scores is not None:
+        accuracy, windows = test.accuracy(scores), test.frame_accuracy(scores)
+        samples, count = len(test), len(test.frames)
     measured = {"test_accuracy": accuracy, "test_samples": samples, "exactness": exactness.summary()}
-    if test is not None and len(test.frames) != samples:
-        measured["test_windows"] = len(test.frames)
-        measured["test_window_accuracy"] = test.frame_accuracy(fit.model.scores(test.frames))
+    if count != samples:
+        measured |= {"test_windows": count, "test_window_accuracy": windows}
     network = replace(network, provenance=_provenance(recipe, loaded, fit) | measured)
     if path is not None:
         files.save(network, path)
@@ -133,6 +139,8 @@ def train_recipe(
         validation_samples=len(fit.validation),
         test_accuracy=accuracy,
         test_samples=samples,
+        test_windows=count,
+        test_window_accuracy=windows,
         best_epoch=fit.best_epoch,
         seconds=fit.seconds,
         memory=None if fit.dst is None else fit.dst.memory(),

@@ -82,6 +82,8 @@ def _lines(result: TrainingResult, out: Path) -> list[str]:
     ]
     if result.test_accuracy is not None:
         lines.append(f"test         {result.test_accuracy:.2%} of {result.test_samples:,} samples, used once")
+    if result.test_windows != result.test_samples:
+        lines.append(f"windows      {result.test_window_accuracy:.2%} of the test part's {result.test_windows:,}")
     found = result.exactness
     if result.approximated:
         lines.append(
