@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 SOURCES := $(wildcard cython_core/*.pyx cython_core/*.pxd cython_core/*.h) setup.py pyproject.toml
 # Plain `torch` on Linux pulls gigabytes of CUDA; this release has a CPU build where one is offered.
 TORCH ?= torch==2.13.0
+# Programs the tests compare with. Their own requirements would move PyTorch, NumPy or setuptools, so they come without.
+PEERS := neurobench snntorch brevitas 'dependencies==2.0.1' unfoldNd onnxoptimizer
 
 .PHONY: demo test lint debug bench clean help
 
@@ -22,7 +24,8 @@ $(VENV)/base: $(SOURCES)
 	touch $@
 
 $(VENV)/test: $(VENV)/base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,events,report,dev]' '$(TORCH)'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,events,report,mapping,brian2,interop,nirtorch,dev]' '$(TORCH)'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(PEERS)
 	touch $@
 
 demo: $(VENV)/base

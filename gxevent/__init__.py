@@ -33,6 +33,7 @@ _HOMES = {
     "gxevent.events": ("EventStream", "iter_events", "open_dataset", "open_events", "write_events"),
     "gxevent.files": ("load", "load_graph", "load_network", "save", "shipped"),
     "gxevent.graph": ("EventGraph", "Population", "Projection"),
+    "gxevent.interop": ("export_graph", "import_network"),
     "gxevent.layers": (
         "Activation",
         "Add",
@@ -45,6 +46,7 @@ _HOMES = {
         "Pad2d",
         "SumPool2d",
     ),
+    "gxevent.mapping": ("Chip", "Mapping", "load_chip", "load_mapping", "map_graph"),
     "gxevent.network": ("TernaryNetwork",),
     "gxevent.runtime": ("Engine", "Result", "RunRecord", "Trace", "load_run", "run_dataset"),
 }

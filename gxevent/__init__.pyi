@@ -33,6 +33,10 @@ from gxevent.graph import (
     Population as Population,
     Projection as Projection,
 )
+from gxevent.interop import (
+    export_graph as export_graph,
+    import_network as import_network,
+)
 from gxevent.layers import (
     Activation as Activation,
     Add as Add,
@@ -44,6 +48,13 @@ from gxevent.layers import (
     MaxPool2d as MaxPool2d,
     Pad2d as Pad2d,
     SumPool2d as SumPool2d,
+)
+from gxevent.mapping import (
+    Chip as Chip,
+    Mapping as Mapping,
+    load_chip as load_chip,
+    load_mapping as load_mapping,
+    map_graph as map_graph,
 )
 from gxevent.network import TernaryNetwork as TernaryNetwork
 from gxevent.runtime import (

@@ -18,6 +18,9 @@ EXTRAS = {
     "brian2": ("brian2",),
     "events": ("h5py", "lz4", "zstandard", "rosbags"),
     "report": ("pillow",),
+    "mapping": ("mtkahypar",),
+    "interop": ("onnx", "nir"),
+    "nirtorch": ("nirtorch",),
 }
 """Extra of this package -> the packages it brings."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import os
 import sys
 from typing import Any
@@ -11,7 +12,21 @@ import click
 
 from gxevent import __version__
 
-COMMANDS = ("demo", "info", "train", "compile", "inspect", "run", "crosscheck", "graph", "events", "report")
+COMMANDS = (
+    "demo",
+    "info",
+    "train",
+    "import",
+    "compile",
+    "inspect",
+    "run",
+    "crosscheck",
+    "graph",
+    "chips",
+    "map",
+    "events",
+    "report",
+)
 
 
 class LazyGroup(click.Group):
@@ -23,7 +38,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return importlib.import_module(f"gxevent.cli.{cmd_name}").command
+        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        return importlib.import_module(f"gxevent.cli.{module}").command
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,0 +1,238 @@
+"""First partitions: which used core each vertex begins on. What they get wrong, the search mends."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from gxevent.core._grow import Grower
+from gxevent.errors import CapacityError
+from gxevent.mapping.build import padded_entries
+from gxevent.mapping.chip import NO_LIMIT, whole
+from gxevent.mapping.problem import Problem
+from gxevent.mapping.search import Cores
+
+METHODS = ("sequential", "tiles", "hypergraph", "grown")
+
+Ints = NDArray[np.int32]
+
+
+def partition(problem: Problem, cores: Cores, method: str, seed: int) -> tuple[Ints, str]:
+    """Core of each vertex, int32 (vertices,), and the name of the partitioner that made it.
+
+    ``sequential``: units in order. ``tiles``: the same part of every image on one core, by recursive bisection of
+    units and mesh alike. ``hypergraph``: least connectivity, by Mt-KaHyPar (deterministic) where it is installed, else
+    by growing cores along shared events.
+    """
+    if problem.chip.granularity == "layer":
+        return whole_layers(problem, cores), "one layer a core"
+    if problem.chip.granularity == "slice" and method != "sequential":
+        core, name = _grown(problem, cores, seed), "grown along shared events, a layer a core"
+    elif method == "grown":
+        core, name = _grown(problem, cores, seed), "grown along shared events"
+    elif method == "sequential":
+        core, name = _sequential(problem, cores), "in order"
+    elif method == "tiles":
+        core, name = tiles(problem, cores), "recursive bisection"
+    elif problem.large:
+        raise CapacityError("too many synapses for a hypergraph: use the method tiles")
+    elif problem.chip.granularity == "unit" and mtkahypar() is not None and len(cores) > 1:
+        core, name = _mtkahypar(problem, cores, seed), "Mt-KaHyPar, deterministic"
+    else:
+        core, name = _grown(problem, cores, seed), "grown along shared events"
+    return _complete(problem, cores, core), name
+
+
+def _complete(problem: Problem, cores: Cores, core: Ints) -> Ints:
+    """Fixed vertices at the port; what nothing took, on the emptiest core."""
+    core = core.copy()
+    core[problem.fixed != 0] = len(cores)
+    left = np.flatnonzero(core < 0)
+    if left.size:
+        used = np.bincount(core[core >= 0], weights=problem.size[core >= 0], minlength=len(cores))[: len(cores)]
+        for v in left:
+            core[v] = used.argmin()
+            used[core[v]] += problem.size[v]
+    return core
+
+
+def _arrays(problem: Problem, cores: Cores) -> dict[str, Any]:
+    return problem.hypergraph | cores.arrays(problem)
+
+
+def _sequential(problem: Problem, cores: Cores) -> Ints:
+    vertices = np.flatnonzero(problem.fixed == 0)
+    share = problem.size[vertices].sum() / len(cores)
+    if problem.large:
+        return _blocks(problem, vertices, len(cores))
+    order = np.arange(len(cores))
+    return Grower(_arrays(problem, cores)).fill(vertices, order, share, problem.chip.granularity != "unit")
+
+
+def _blocks(problem: Problem, vertices: NDArray, count: int) -> Ints:
+    core = np.full(problem.count, -1, np.int32)
+    done = np.cumsum(problem.size[vertices]) - problem.size[vertices]
+    core[vertices] = done * count // problem.size[vertices].sum()
+    return core
+
+
+def _grown(problem: Problem, cores: Cores, seed: int) -> Ints:
+    order = np.arange(len(cores))
+    if seed:
+        order = np.roll(order, seed % len(cores))
+    total = problem.size[problem.fixed == 0].sum()
+    exclusive = problem.chip.granularity != "unit"
+    arrays = _arrays(problem, cores)
+    room = arrays["limit"][: len(cores), 0].sum()
+    fill = 1.0 if exclusive else min(1.0, total / room * 1.003)
+    return Grower(arrays).grow(order, problem.fixed, fill, exclusive)
+
+
+# -------------------------------------------------------------------------------------------------------- tiles
+
+
+def tiles(problem: Problem, cores: Cores) -> Ints:
+    """Cut the units by their position in the image, and the mesh with them, until one core is left.
+
+    Vectors, which listen to everything, gather just off the middle: on few cores, near to all.
+    """
+    position = _positions(problem)
+    arrays = cores.arrays(problem)
+    room = arrays["limit"][: len(cores), 0].astype(np.float64)
+    at = np.stack([arrays["y"], arrays["x"]], axis=1)[: len(cores)]
+    core = np.full(problem.count, -1, np.int32)
+    work = [(np.flatnonzero(problem.fixed == 0), np.arange(len(cores)))]
+    while work:
+        vertices, parts = work.pop()
+        if len(parts) == 1:
+            core[vertices] = parts[0]
+            continue
+        axis = int(np.ptp(at[parts, 1]) >= np.ptp(at[parts, 0]))
+        parts = parts[np.lexsort((at[parts, 1 - axis], at[parts, axis]))]
+        half = len(parts) // 2
+        share = room[parts[:half]].sum() / room[parts].sum()
+        vertices = vertices[np.argsort(position[vertices, axis], kind="stable")]
+        total = np.cumsum(problem.size[vertices])
+        cut = int(np.searchsorted(total, share * total[-1] + 0.5)) if len(total) else 0
+        work += [(vertices[:cut], parts[:half]), (vertices[cut:], parts[half:])]
+    return core
+
+
+def _positions(problem: Problem) -> NDArray[np.float64]:
+    """Place of each vertex in the unit square, (vertices, 2): y and x of its last unit."""
+    units = np.zeros((problem.units.size, 2))
+    for name, p in problem.graph.populations.items():
+        part = problem.units.range(name)
+        if len(p.shape) == 3 and p.shape[1] * p.shape[2] > 1:
+            channel, y, x = np.unravel_index(np.arange(p.size), p.shape)
+            side = int(np.ceil(np.sqrt(p.shape[0])))  # channels of one pixel fill its square
+            units[part, 0] = (y + (channel // side + 0.5) / side) / p.shape[1]
+            units[part, 1] = (x + (channel % side + 0.5) / side) / p.shape[2]
+        else:
+            side = int(np.ceil(np.sqrt(p.size)))
+            i = np.arange(p.size)
+            units[part, 0] = 0.56 + 1e-3 * ((i // side) / side - 0.5)
+            units[part, 1] = 0.56 + 1e-3 * ((i % side) / side - 0.5)
+    last = np.zeros(problem.count, np.int64)
+    np.maximum.at(last, problem.vertex, np.arange(problem.units.size))
+    return units[last]
+
+
+# --------------------------------------------------------------------------------------------------- hypergraph
+
+
+@functools.lru_cache(maxsize=1)
+def mtkahypar() -> Any:
+    """The partitioner, begun with one thread; None when it is not installed."""
+    try:
+        import mtkahypar as package
+    except ImportError:
+        return None
+    return package, package.initialize(1)
+
+
+def _mtkahypar(problem: Problem, cores: Cores, seed: int) -> Ints:
+    """Least connectivity (km1) with balanced weights; the seed renumbers the vertices."""
+    package, session = mtkahypar()
+    arrays = _arrays(problem, cores)
+    movable = np.flatnonzero(problem.fixed == 0)
+    mixed = np.random.default_rng(seed).permutation(movable) if seed else movable
+    number = np.full(problem.count, -1, np.int64)
+    number[mixed] = np.arange(len(mixed))
+    start, pin, source = arrays["pin_start"], arrays["pin"], arrays["source"]
+    edges, weights = [], []
+    for e in range(len(source)):
+        pins = set(number[pin[start[e] : start[e + 1]]].tolist()) | {int(number[source[e]])}
+        pins.discard(-1)
+        if len(pins) > 1 and arrays["weight"][e]:
+            edges.append(sorted(pins))
+            weights.append(int(arrays["weight"][e]))
+    node, slack = _node_weights(problem, arrays, len(cores), mixed)
+    context = session.context_from_preset(package.PresetType.DETERMINISTIC)
+    context.set_partitioning_parameters(len(cores), slack, package.Objective.KM1)
+    context.logging = False
+    made = session.create_hypergraph(context, len(mixed), len(edges), edges, node, weights).partition(context)
+    core = np.full(problem.count, -1, np.int32)
+    core[mixed] = (
+        made.get_partition() if hasattr(made, "get_partition") else [made.block_id(i) for i in range(len(mixed))]
+    )
+    return core
+
+
+def _node_weights(problem: Problem, arrays: dict[str, Any], cores: int, order: NDArray) -> tuple[list[int], float]:
+    """One weight a vertex, the scarcest of its needs, and the imbalance that the limits leave."""
+    neurons, _, _, memory = (int(limit) for limit in arrays["limit"][0])
+    share = problem.size[order] / neurons
+    if memory < NO_LIMIT:
+        share = np.maximum(share, problem.memory[order] / max(memory, 1))
+    scale = neurons if memory == NO_LIMIT else 1000 * neurons
+    node = np.maximum(np.round(share * scale).astype(np.int64), 1)
+    slack = scale * cores / node.sum() - 1
+    return node.tolist(), float(min(max(slack * 0.999, 0.005), 0.3))
+
+
+# ------------------------------------------------------------------------------------------------- whole layers
+
+
+def whole_layers(problem: Problem, cores: Cores) -> Ints:
+    """Each layer on one core that can hold it, by matching. CapacityError naming a layer that finds none."""
+    chip, graph = problem.chip, problem.graph
+    kinds = chip.core_kinds()
+    names = list(graph.populations)
+    groups = [g for g in np.unique(problem.group) if names[g] != graph.input.name]
+    fits = nx.Graph()
+    fits.add_nodes_from(("layer", int(g)) for g in groups)
+    for g in groups:
+        neurons = int(problem.size[problem.group == g].sum())
+        needs = layer_bits(problem, int(g))
+        for i, number in enumerate(cores.numbers):
+            core = chip.cores[kinds[number]]
+            if neurons <= whole(core.neurons) and needs <= whole(core.memory):
+                fits.add_edge(("layer", int(g)), ("core", i))
+    found = nx.bipartite.maximum_matching(fits, top_nodes=[("layer", int(g)) for g in groups])
+    core = np.full(problem.count, -1, np.int32)
+    for g in groups:
+        if ("layer", int(g)) not in found:
+            raise CapacityError(
+                f"layer {names[g]!r}: no free core holds its {layer_bits(problem, int(g)):,} bits of kernels and "
+                f"{int(problem.size[problem.group == g].sum()):,} neurons: use a smaller layer or another chip"
+            )
+        core[problem.group == g] = found["layer", int(g)][1]
+    core[problem.fixed != 0] = len(cores)
+    return core
+
+
+def layer_bits(problem: Problem, group: int) -> int:
+    """Bits of padded kernels of a layer: c x 2^(ceil log2 k + ceil log2 f), a dense layer as kernels of 1x1."""
+    graph, total = problem.graph, 0
+    members = set(np.unique(problem.units.population_of[problem.group[problem.vertex] == group]).tolist())
+    names = list(graph.populations)
+    for p in graph.projections.values():
+        if names.index(p.target) not in members or not p.rule.weighted:
+            continue
+        total += padded_entries(p.rule) * whole(problem.chip.cores[0].packing.weight)
+    return total
