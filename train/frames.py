@@ -109,7 +109,7 @@ def augment(frames: NDArray[np.int8], amount: AugmentationSettings, rng: np.rand
         frames = frames * (rng.random(frames.shape) >= rng.uniform(0, amount.drop, (n, 1, 1, 1)))
     if amount.flip:
         frames = np.where(rng.random((n, 1, 1, 1)) < 0.5, frames[..., ::-1], frames)
-    if not any((amount.rotate, amount.scale, amount.shear)):
+    if float(amount.shift).is_integer() and not any((amount.rotate, amount.scale, amount.shear)):
         return _shifted(frames, int(amount.shift), rng)
     angle = np.deg2rad(rng.uniform(-amount.rotate, amount.rotate, n))
     scale = 1 + rng.uniform(-amount.scale, amount.scale, (2, n))

@@ -125,7 +125,7 @@ class AugmentationSettings(_Settings):
     """Share of the size, each axis for itself."""
     shear: NotNegative = 0.0
     shift: NotNegative = 0.0
-    """Pixels; whole ones where nothing else moves the frame."""
+    """Pixels; whole ones where it is a whole number and nothing else moves the frame."""
     flip: bool = False
     """Mirror half of the frames, left to right."""
     speed: NotNegative = 0.0

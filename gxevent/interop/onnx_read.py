@@ -87,7 +87,9 @@ def _load(path: Path) -> Any:
     try:
         model = onnx.load_model_from_string(data)
     except Exception as error:  # protobuf's decoding errors differ between its versions
-        raise FormatError(f"{path}: not an ONNX model, or damaged: fetch or write it again") from error
+        raise FormatError(
+            f"{path}: neither a PyTorch checkpoint, an ONNX model nor a NIR graph, or damaged: fetch or write it again"
+        ) from error
     if not model.graph.node:
         raise FormatError(f"{path}: not an ONNX model: it has no nodes")
     outside = [t.name for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]

@@ -290,5 +290,5 @@ def test_the_input_shape_may_be_open(tmp_path):
 def test_files_that_are_not_onnx(tmp_path):
     for content in (b"nonsense", b"\x08\x07"):
         (tmp_path / "a.onnx").write_bytes(content)
-        with pytest.raises(FormatError, match="not an ONNX model"):
+        with pytest.raises(FormatError, match="neither a PyTorch checkpoint, an ONNX model nor"):
             from_onnx(tmp_path / "a.onnx")

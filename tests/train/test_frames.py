@@ -99,3 +99,24 @@ def test_half_a_pixel_of_a_graded_image_is_the_mean_of_two():
     frame[0, 0, 1] = [0, 40, 20, 0]
     moved = augment(frame, settings(shift=0.5), Half())
     np.testing.assert_array_equal(moved[0, 0, 1], [0, 20, 30, 10])
+
+
+def test_whole_pixels_flips_and_losses_keep_every_level():
+    rng = np.random.default_rng(0)
+    frames = rng.integers(-1, 2, (400, 2, 5, 6)).astype(np.int8)
+    moved = augment(frames, settings(shift=2), rng)
+    seen = set()
+    for before, after in zip(frames, moved, strict=True):
+        padded = np.pad(before, ((0, 0), (2, 2), (2, 2)))
+        found = [(y, x) for y in range(5) for x in range(5) if (padded[:, y : y + 5, x : x + 6] == after).all()]
+        assert found
+        seen.update(found)
+    assert len(seen) == 25
+    flipped = augment(frames, settings(flip=True), rng)
+    mirrored = (flipped == frames[..., ::-1]).all((1, 2, 3))
+    assert (mirrored | (flipped == frames).all((1, 2, 3))).all()
+    assert 150 < mirrored.sum() < 250
+    lost = augment(frames, settings(drop=0.8), rng)
+    assert lost.dtype == np.int8
+    assert ((lost == frames) | (lost == 0)).all()
+    assert 0.5 < np.count_nonzero(lost) / np.count_nonzero(frames) < 0.7

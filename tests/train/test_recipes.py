@@ -77,7 +77,7 @@ def test_names_file_and_key(write, old, new, message):
 
 
 def test_unknown_recipes_and_files():
-    with pytest.raises(OptionError, match=r"no recipe 'mnist2'.*digits, fashion, mnist, nmnist"):
+    with pytest.raises(OptionError, match=r"no recipe 'mnist2'.*braille.*digits.*fashion, mnist, nmnist"):
         load_recipe("mnist2")
     with pytest.raises(FormatError, match=r"nowhere\.toml: no such file"):
         load_recipe("/nowhere.toml")
