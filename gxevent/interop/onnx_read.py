@@ -91,7 +91,7 @@ def _load(path: Path) -> Any:
             f"{path}: neither a PyTorch checkpoint, an ONNX model nor a NIR graph, or damaged: fetch or write it again"
         ) from error
     if not model.graph.node:
-        raise FormatError(f"{path}: not an ONNX model: it has no nodes")
+        raise FormatError(f"{path}: neither a PyTorch checkpoint, an ONNX model nor a NIR graph: it has no nodes")
     outside = [t.name for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
     if outside:
         raise FormatError(
