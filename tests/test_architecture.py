@@ -37,8 +37,21 @@ FLOORS = {
 }
 """Room -> floor. Rooms on one floor do not import each other, except on the ground floors 0 to 2 (without cycles)."""
 
-OPTIONAL = {"torch", "sklearn", "brian2", "h5py", "matplotlib", "plotly", "dask", "distributed", "onnx", "nir", "nirtorch"}
-OPTIONAL |= {"tonic", "mtkahypar"}
+OPTIONAL = {
+    "brian2",
+    "dask",
+    "distributed",
+    "h5py",
+    "matplotlib",
+    "mtkahypar",
+    "nir",
+    "nirtorch",
+    "onnx",
+    "plotly",
+    "sklearn",
+    "tonic",
+    "torch",
+}
 """Packages of the extras: imported inside functions (or through ``errors.require``), never at the top of a module."""
 
 FOLDERS = {"gxevent": ROOT / "gxevent", "gxevent.core": ROOT / "cython_core", "gxevent.train": ROOT / "train"}
