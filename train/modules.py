@@ -75,8 +75,13 @@ class DiscreteLayer(nn.Module):
 
     def take_gradient(self) -> torch.Tensor | None:
         """Gradient with respect to the weights' values (None if the layer took no part), freeing the copy."""
-        gradient = None if self._weight is None else self._weight.grad
-        self.release()
+        weight, self._weight = self._weight, None
+        if weight is None:
+            return None
+        gradient, weight.grad = weight.grad, None
+        if self.on_gradient is not None:
+            # The graph of the pass under way still refers to the copy, but has no more use for what is in it.
+            weight.untyped_storage().resize_(0)
         return gradient
 
     def gradient_bytes(self) -> int:
