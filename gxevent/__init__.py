@@ -47,6 +47,7 @@ _HOMES = {
         "SumPool2d",
     ),
     "gxevent.mapping": ("Chip", "Mapping", "load_chip", "load_mapping", "map_graph"),
+    "gxevent.mapping.simulate": ("Simulation", "simulate"),
     "gxevent.network": ("TernaryNetwork",),
     "gxevent.runtime": ("Engine", "Result", "RunRecord", "Trace", "load_run", "run_dataset"),
 }

@@ -56,6 +56,10 @@ from gxevent.mapping import (
     load_mapping as load_mapping,
     map_graph as map_graph,
 )
+from gxevent.mapping.simulate import (
+    Simulation as Simulation,
+    simulate as simulate,
+)
 from gxevent.network import TernaryNetwork as TernaryNetwork
 from gxevent.runtime import (
     Engine as Engine,

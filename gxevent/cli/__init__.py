@@ -24,6 +24,7 @@ COMMANDS = (
     "graph",
     "chips",
     "map",
+    "simulate",
     "events",
     "report",
 )

@@ -1,0 +1,161 @@
+"""Figures of simulations: Gantt chart, energy stack, packet latencies, link loads, Pareto front (matplotlib)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping as Named
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gxevent.errors import FormatError, OptionError, require
+from gxevent.mapping.simulate import EDGES, Simulation
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NANOSECOND = 1000
+"""Times are picoseconds."""
+
+
+def gantt(simulation: Simulation) -> Figure:
+    """What each core did when, in the first frame: sending by population, receiving from first packet to last."""
+    figure, axis = _figure(height=min(1.5 + 0.16 * len(simulation.traffic.work.cores), 10.0))
+    from matplotlib import colormaps
+
+    work, colors = simulation.traffic.work, colormaps["tab10"]
+    seen: set[int] = set()
+    for begin, end, row, population in gantt_rows(simulation):
+        label = work.populations[population] if population >= 0 and population not in seen else None
+        seen.add(population)
+        color = "0.75" if population < 0 else colors(population % 10)
+        axis.barh(row, end - begin, left=begin, height=0.4 if population < 0 else 0.8, color=color, label=label)
+    names = [str(core) for core in work.cores] + ["port"]
+    axis.set(xlabel="us", ylabel="core", title=_title(simulation, "first frame; receiving in grey"))
+    axis.set_yticks(range(len(names)), names, fontsize=6)
+    axis.invert_yaxis()
+    figure.legend(fontsize=7, loc="outside right upper")
+    return figure
+
+
+def gantt_rows(simulation: Simulation) -> list[tuple[float, float, int, int]]:
+    """(begin us, end us, row of the core, population index or -1 for receiving) of the first frame."""
+    work, rows = simulation.traffic.work, []
+    for stage in range(work.stages):
+        begin, end = simulation.receive_begin[stage], simulation.receive_end[stage]
+        rows += [(begin[i] / 1e6, end[i] / 1e6, int(i), -1) for i in np.flatnonzero(end >= 0)]
+    for group in np.flatnonzero(simulation.group_end >= 0):
+        begin, end = simulation.group_begin[group] / 1e6, simulation.group_end[group] / 1e6
+        rows.append((float(begin), float(end), int(work.group_sender[group]), int(work.group_population[group])))
+    return rows
+
+
+def energy_stack(simulations: Named[str, Simulation]) -> Figure:
+    """Energy of a sample by part, one bar a simulation; the whisker is the band of the published costs."""
+    figure, axis = _figure()
+    bottom = np.zeros(len(simulations))
+    names, energies = list(simulations), [s.energy for s in simulations.values()]
+    for part in energies[0].parts if energies else ():
+        bands = [e.parts[part] for e in energies]
+        height = np.array([band.value / 1000 if band else 0.0 for band in bands])
+        if height.any():
+            axis.bar(names, height, bottom=bottom, label=part)
+            bottom += height
+    totals = [e.total for e in energies]
+    span = [
+        [max(t.value - t.low, 0) / 1000 if t else 0.0 for t in totals],
+        [max(t.high - t.value, 0) / 1000 if t else 0.0 for t in totals],
+    ]
+    axis.errorbar(names, bottom, yerr=span, fmt="none", ecolor="black", capsize=4)
+    missing = sorted({cost for e in energies for cost in e.unknown})
+    axis.set(ylabel="nJ a sample", title="energy" + (f" (not known: {len(missing)} costs)" if missing else ""))
+    axis.legend(fontsize=7)
+    return figure
+
+
+def packet_latency(simulation: Simulation) -> Figure:
+    """Histograms of the time until a packet reaches its core, and until the core is through with it."""
+    figure, axis = _figure()
+    for name, counts in (("to the core", simulation.network_latency), ("worked off", simulation.packet_latency)):
+        used = np.flatnonzero(counts)
+        if used.size:
+            first, end = int(np.searchsorted(EDGES, NANOSECOND)), int(used[-1]) + 1  # what is shorter is one bar
+            shown = np.r_[counts[:first].sum(), counts[first:end]]
+            edges = np.r_[0.8 * NANOSECOND, EDGES, 1.26 * EDGES[-1]]
+            edges = np.r_[edges[0], edges[first + 1 : first + 1 + len(shown)]] / NANOSECOND
+            axis.stairs(shown, edges, label=name, fill=name == "to the core", alpha=0.7)
+    axis.set(xscale="log", xlabel="ns", ylabel="packets", title=_title(simulation, "packet latency"))
+    axis.legend(fontsize=7)
+    return figure
+
+
+def link_heat(simulation: Simulation) -> Figure:
+    """Packets on each link, simulated, links that wrap around left out; the two directions lie side by side."""
+    figure, axis = _figure()
+    from matplotlib.collections import LineCollection
+
+    lines, loads = [], []
+    for ((a, b), (c, d)), load in zip(simulation.links, simulation.link_load.tolist(), strict=True):
+        if max(abs(a - c), abs(b - d)) == 1:
+            side = 0.12
+            lines.append([(a - side * (d - b), b + side * (c - a)), (c - side * (d - b), d + side * (c - a))])
+            loads.append(load / len(simulation.samples))
+    drawn = LineCollection(lines, array=np.array(loads, float), cmap="magma_r", linewidths=3)
+    axis.add_collection(drawn)
+    figure.colorbar(drawn, ax=axis, label="packets a sample")
+    chip = simulation.chip
+    axis.set(xlim=(-0.6, chip.width - 0.4), ylim=(chip.height - 0.4, -0.6), aspect="equal", xlabel="x", ylabel="y")
+    axis.set_title(_title(simulation, "link loads"))
+    return figure
+
+
+def pareto(points: Named[str, tuple[float, float]]) -> Figure:
+    """Energy against latency of several mappings or chips, (us, nJ) by name, with the front of those not beaten."""
+    figure, axis = _figure()
+    names, values = list(points), np.array(list(points.values()), float).reshape(-1, 2)
+    front = pareto_front(values)
+    axis.plot(values[front, 0], values[front, 1], drawstyle="steps-post", color="0.6", label="not beaten")
+    axis.scatter(values[:, 0], values[:, 1])
+    for name, (x, y) in zip(names, values, strict=True):
+        axis.annotate(name, (x, y), fontsize=7, xytext=(3, 3), textcoords="offset points")
+    axis.set(xlabel="latency, us", ylabel="energy, nJ a sample", title="energy against latency")
+    axis.legend(fontsize=7)
+    return figure
+
+
+def pareto_front(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Rows of (latency, energy) that no other row beats in both, by rising latency."""
+    if values.ndim != 2 or values.shape[1] != 2 or not np.isfinite(values).all():
+        raise OptionError("pareto: expected (latency, energy) pairs of finite numbers")
+    order = np.lexsort((values[:, 1], values[:, 0]))
+    best = np.minimum.accumulate(values[order, 1])
+    return order[np.r_[True, best[1:] < best[:-1]] if order.size else order]
+
+
+def write_figures(simulation: Simulation, folder: str | os.PathLike[str]) -> list[Path]:
+    """All figures of one simulation as PNG; returns their paths."""
+    require("matplotlib.figure", extra="report", purpose="plotting")
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FormatError(f"{folder}: cannot be made ({error.strerror})") from error
+    drawn = {"gantt": gantt(simulation), "energy": energy_stack({simulation.chip.name: simulation})}
+    drawn |= {"packet_latency": packet_latency(simulation), "links": link_heat(simulation)}
+    paths = []
+    for name, figure in drawn.items():
+        paths.append(folder / f"{name}.png")
+        figure.savefig(paths[-1], dpi=120)
+    return paths
+
+
+def _figure(height: float = 4.2) -> Any:
+    figures = require("matplotlib.figure", extra="report", purpose="plotting")
+    figure = figures.Figure(figsize=(6.4, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _title(simulation: Simulation, more: str) -> str:
+    return f"{simulation.mapping.graph.name or 'network'} on {simulation.chip.name}: {more}"
