@@ -14,8 +14,11 @@ from gxevent.cli.common import Output, example, output_options, run_table, table
 @click.argument("file", type=click.Path(path_type=Path))
 @output_options
 def command(file: Path, output: Output) -> None:
-    """What FILE holds: a network, an event graph, a run folder or a recording."""
-    from gxevent.analysis.describe import describe
+    """What FILE holds: a network, an event graph, a run folder, a mapping (.json) or a recording."""
+    if file.suffix.lower() == ".json":
+        from gxevent.mapping.describe import describe_mapping as describe
+    else:
+        from gxevent.analysis.describe import describe
 
     found = describe(file)
     output.show(found, _LINES[found["kind"]](found))
@@ -72,4 +75,21 @@ def _events(found: dict[str, Any]) -> list[str]:
     ]
 
 
-_LINES = {"network": _network, "graph": _graph, "run": run_table, "events": _events}
+def _mapping(found: dict[str, Any]) -> list[str]:
+    splits = ", ".join(f"{name} in {parts} parts" for name, parts in found["splits"].items())
+    rows = [
+        (c["core"], ", ".join(map(str, c["place"])), ", ".join(c["populations"]), c["units"], c["axons"], c["synapses"])
+        for c in found["cores"]
+    ]
+    return [
+        f"mapping of {found['graph'] or '(no name)'} onto {len(rows)} cores of {found['chip']}",
+        f"method       {found['method']} ({found['partitioner']}), seed {found['seed']}",
+        f"activity     {found['activity']['kind']}, {found['activity']['source']}",
+        f"splits       {splits or 'none'}",
+        f"graph        {found['graph_sha256']}",
+        "",
+        *table(("core", "x, y, slot", "populations", "units", "axons", "synapses"), rows),
+    ]
+
+
+_LINES = {"network": _network, "graph": _graph, "run": run_table, "events": _events, "mapping": _mapping}

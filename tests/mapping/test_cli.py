@@ -82,3 +82,17 @@ def test_usage(gxevent, graph):  # noqa: F811
     refused(gxevent("map", graph), "--chip")
     refused(gxevent("map", graph, "--chip", "loihi1", "--method", "magic"), "method", "hypergraph")
     refused(gxevent("map", graph, "--chip", "loihi1,loihi2", "-o", "m.json"), "one chip")
+
+
+def test_inspect_shows_a_mapping(gxevent, graph, tmp_path):  # noqa: F811
+    target = tmp_path / "map.json"
+    gxevent("map", graph, "--chip", "loihi1", "--cores", "2", "-o", target, *QUICK)
+    found = gxevent("inspect", target, "--json").json
+    assert found["kind"] == "mapping"
+    assert (found["chip"], found["method"]) == ("loihi1", "grown")
+    assert found["graph_sha256"] == gx.files.sha256(gx.load_graph(graph))
+    assert sum(core["units"] for core in found["cores"]) == 20 + 10
+    assert sum(core["synapses"] for core in found["cores"]) == sum(gx.load_graph(graph).synapses.values())
+    assert "cores of loihi1" in gxevent("inspect", target).out
+    (tmp_path / "other.json").write_text("{}")
+    refused(gxevent("inspect", tmp_path / "other.json"), "not a mapping")
