@@ -46,7 +46,8 @@ class _Step(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (kept,) = ctx.saved_tensors
         if ctx.rectangle:
-            passed = gradient.masked_fill(~kept, 0).mul_(1 / (2 * ctx.window[2]))
+            # Multiplied as numbers: on a CPU many times faster than a masked fill.
+            passed = (gradient * kept.view(torch.uint8).to(gradient.dtype)).mul_(1 / (2 * ctx.window[2]))
         else:
             passed = gradient * derivative(kept, *ctx.window)
         return passed, None, None, None, None, None
