@@ -129,8 +129,14 @@ def table(results: dict[tuple[str, str, int], dict[str, Any]]) -> str:
 
 
 def picture(results: dict[tuple[str, str, int], dict[str, Any]]) -> Figure:
-    figure = Figure(figsize=(13, 6.5), layout="constrained")
-    for axes, study in zip(figure.subplots(2, 4).flat, dict.fromkeys(study for study, *_ in results), strict=False):
+    studies = list(dict.fromkeys(study for study, *_ in results))
+    columns = min(4, len(studies))
+    rows = -(-len(studies) // columns)
+    figure = Figure(figsize=(3.4 * columns, 3.4 * rows), layout="constrained")
+    places = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for spare in places[len(studies) :]:
+        spare.remove()
+    for axes, study in zip(places, studies, strict=False):
         settings = list(dict.fromkeys(name for s, name, _ in results if s == study))
         for x, name in enumerate(settings):
             found = [100 * r["accuracy"] for (s, n, _), r in results.items() if (s, n) == (study, name)]

@@ -7,6 +7,7 @@ pytest.importorskip("torch", reason="training needs PyTorch")
 
 from gxevent.errors import FormatError, OptionError
 from gxevent.events import EVENT_DTYPE, EventStream, encode_stream, write_events
+from gxevent.train.frames import Recordings
 from gxevent.train.recipes import AugmentationSettings, from_settings, load_recipe, override
 from gxevent.train.sources import braille, load_data, windows
 
@@ -91,11 +92,29 @@ def test_motion_keeps_events_on_the_sensor_and_drops_and_adds_some():
     assert count["far"] < count["dropped"] < count["still"] < count["noisy"]
 
 
+def test_sensors_need_not_be_square(tmp_path):
+    wide = np.zeros(4000, EVENT_DTYPE)
+    rng = np.random.default_rng(0)
+    wide["t"], wide["p"] = np.arange(4000) * 500, rng.random(4000) < 0.5
+    wide["x"], wide["y"] = rng.integers(0, 48, 4000), rng.integers(0, 20, 4000)
+    for split, name in (("train", "a"), ("train", "b"), ("test", "a"), ("test", "b")):
+        (tmp_path / split / name).mkdir(parents=True)
+        write_events(tmp_path / split / name / "1.es", EventStream(wide, 48, 20))
+    made = load_data(recipe(), tmp_path)
+    train, held_out = made.split(4, 1, 0)
+    assert train.frames.shape[1:] == held_out.frames.shape[1:] == (4, 10, 24)
+    encoder, stretch = recipe(window="2s").encoder.encoder(), windows.Stretch.of(EventStream(wide, 48, 20), 0, 1)
+    drawn = stretch.draw(encoder, (4, 10, 24), STILL, np.random.default_rng(0))
+    np.testing.assert_array_equal(drawn, encode_stream(encoder, EventStream(wide, 48, 20), (4, 10, 24), "all")[0])
+
+
 def test_says_what_it_expects(folder, tmp_path):
     with pytest.raises(OptionError, match=r"needs --data.*train/<label>"):
         load_data(recipe())
     with pytest.raises(OptionError, match="expected a time as 200ms"):
         load_data(recipe(window="all"), folder)
+    with pytest.raises(OptionError, match=r"encoder\.window: 3s: no training recording"):
+        load_data(recipe(window="3s"), folder).split(4, 1, 0)
     for split, name in (("train", "mug"), ("train", "box"), ("test", "cup")):
         (tmp_path / "other" / split / name).mkdir(parents=True)
         write_events(tmp_path / "other" / split / name / "1.es", stream())
@@ -153,6 +172,12 @@ def test_braille_letters_are_learnt(data):
 
 def test_braille_says_what_it_expects(tmp_path):
     made = load_recipe("braille")
+    labels = np.zeros(2, np.int64)
+    letters = braille.Letters(
+        Recordings(np.zeros((2, 1), np.int8), labels, labels), lambda: None, ("A",), {}, repetition=labels
+    )
+    with pytest.raises(OptionError, match="8 folds of 1 training repetitions"):
+        letters.split(8, 0, 0)
     with pytest.raises(OptionError, match=r"needs --data.*braille_letters\.npz"):
         load_data(made)
     with pytest.raises(FormatError, match="no such file"):

@@ -42,6 +42,8 @@ class Letters(Data):
     def split(self, count: int, fold: int, seed: int, repeat: int = 1) -> tuple[Recordings, Recordings]:
         assert self.repetition is not None
         order = np.unique(self.repetition)
+        if len(order) < count:
+            raise OptionError(f"data.folds: {count} folds of {len(order)} training repetitions: take fewer")
         held_out = np.isin(self.repetition, np.array_split(order, count)[fold])
         return self.train.select(~held_out), self.train.select(held_out)
 

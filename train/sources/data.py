@@ -39,12 +39,11 @@ class Data:
         return train, self.train.select(held_out)
 
 
-def frame_shape(encoder: Encoder, size: int) -> tuple[int, int, int]:
-    """Input shape of recordings of a square sensor of ``size`` pixels a side."""
+def frame_shape(encoder: Encoder, height: int, width: int) -> tuple[int, int, int]:
+    """Input shape of recordings of a sensor."""
     if encoder.takes_images:
         raise OptionError(f"encoder {encoder.kind!r} takes images, but these are recordings: use 'onoff' or 'signed'")
-    side = -(-size // encoder.downsample)
-    return encoder.channels, side, side
+    return encoder.channels, -(-height // encoder.downsample), -(-width // encoder.downsample)
 
 
 def progress(items: Iterable[Any], what: str, quiet: bool) -> Iterable[Any]:

@@ -51,7 +51,7 @@ def load(recipe: Recipe, path: Path | None, quiet: bool) -> Data:
 
     def encoded(chosen: NDArray[np.bool_]) -> Recordings:
         numbers = np.flatnonzero(chosen)
-        shape = frame_shape(encoder, DIGITS_CAMERA.height)
+        shape = frame_shape(encoder, DIGITS_CAMERA.height, DIGITS_CAMERA.width)
         streams = (pictures.record(int(i), seed) for i in progress(numbers, "emulating", quiet))
         return Recordings.of([encode_stream(encoder, stream, shape) for stream in streams], pictures.labels[numbers])
 

@@ -33,7 +33,7 @@ def load(recipe: Recipe, path: Path | None, quiet: bool) -> Data:
         raise OptionError(f"recipe {recipe.name!r} needs --data: a folder or archive of N-MNIST, see {HOME}")
     encoder, emulated = recipe.encoder.encoder(), recipe.data.emulated
     sources = _open_nmnist(path)
-    shape = frame_shape(encoder, SIZE)
+    shape = frame_shape(encoder, SIZE, SIZE)
     classes = tuple(str(i) for i in range(10))
     members = [(source, i, sample) for source in sources for i, sample in enumerate(source.samples)]
     parts = {split: [m for m in members if m[2].split == split] for split in ("train", "test")}

@@ -38,8 +38,8 @@ class Stretch:
     p: NDArray[np.bool_]
     span: int
     """Length in microseconds."""
-    side: int
-    """Sensor pixels along the longer side."""
+    width: int
+    height: int
 
     @classmethod
     def of(cls, stream: EventStream, first: float, last: float) -> Stretch:
@@ -50,8 +50,8 @@ class Stretch:
         low, high = begin + round(first * span), begin + round(last * span)
         chosen = events[np.searchsorted(t, low) : np.searchsorted(t, high)]
         x, y = chosen["x"].astype(np.int64), chosen["y"].astype(np.int64)
-        side = max(stream.width, stream.height)
-        return cls(chosen["t"].astype(np.int64) - low, x, y, chosen["p"].astype(bool), high - low, side)
+        t, p = chosen["t"].astype(np.int64) - low, chosen["p"].astype(bool)
+        return cls(t, x, y, p, high - low, stream.width, stream.height)
 
     def draw(
         self, encoder: Encoder, shape: tuple[int, int, int], amount: AugmentationSettings, rng: np.random.Generator
@@ -63,32 +63,33 @@ class Stretch:
         begin = int(rng.integers(0, self.span - length + 1))
         part = slice(*np.searchsorted(self.t, (begin, begin + length)))
         t, p = self.t[part] - begin, self.p[part]
-        x, y = _moved(self.x[part], self.y[part], self.side, amount, rng)
-        stay = (x >= 0) & (x < self.side) & (y >= 0) & (y < self.side)
+        x, y = self._moved(part, amount, rng)
+        stay = (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height)
         if amount.drop:
             stay &= rng.random(len(t)) >= rng.uniform(0, amount.drop)
         t, x, y, p = t[stay], x[stay], y[stay], p[stay]
         count = round(rng.uniform(0, amount.noise) * len(t))
         if count:
             t, p = np.append(t, rng.integers(0, length, count)), np.append(p, rng.random(count) < 0.5)
-            x, y = (np.append(v, rng.integers(0, self.side, count)) for v in (x, y))
+            x, y = np.append(x, rng.integers(0, self.width, count)), np.append(y, rng.integers(0, self.height, count))
         return _frame(encoder, shape, t * encoder.bins // max(1, length), x, y, p)
 
-
-def _moved(
-    x: NDArray[np.int64], y: NDArray[np.int64], side: int, amount: AugmentationSettings, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pixels under one random affine map about the sensor's centre."""
-    angle = np.deg2rad(rng.uniform(-amount.rotate, amount.rotate))
-    scale_x, scale_y = 1 + rng.uniform(-amount.scale, amount.scale) + rng.uniform(-amount.shear, amount.shear, 2) / 2
-    shift_x, shift_y = rng.uniform(-amount.shift, amount.shift, 2)
-    centre = (side - 1) / 2
-    u, v = (x - centre) * scale_x, (y - centre) * scale_y
-    if amount.flip and rng.random() < 0.5:
-        u = -u
-    cos, sin = np.cos(angle), np.sin(angle)
-    made = cos * u - sin * v + centre + shift_x, sin * u + cos * v + centre + shift_y
-    return np.rint(made[0]).astype(np.int64), np.rint(made[1]).astype(np.int64)
+    def _moved(
+        self, part: slice, amount: AugmentationSettings, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Pixels of some events under one random affine map about the sensor's centre."""
+        angle = np.deg2rad(rng.uniform(-amount.rotate, amount.rotate))
+        scale_x, scale_y = (
+            1 + rng.uniform(-amount.scale, amount.scale) + rng.uniform(-amount.shear, amount.shear, 2) / 2
+        )
+        shift_x, shift_y = rng.uniform(-amount.shift, amount.shift, 2)
+        centre_x, centre_y = (self.width - 1) / 2, (self.height - 1) / 2
+        u, v = (self.x[part] - centre_x) * scale_x, (self.y[part] - centre_y) * scale_y
+        if amount.flip and rng.random() < 0.5:
+            u = -u
+        cos, sin = np.cos(angle), np.sin(angle)
+        made = cos * u - sin * v + centre_x + shift_x, sin * u + cos * v + centre_y + shift_y
+        return np.rint(made[0]).astype(np.int64), np.rint(made[1]).astype(np.int64)
 
 
 def _frame(
@@ -166,6 +167,11 @@ class WindowData(Data):
                     stretches.append(stretch)
                     labels.append(label)
                     counts.append(repeat * (stretch.span // length))
+        if not counts:
+            raise OptionError(
+                f"encoder.window: {encoder.window}: no training recording holds one beside the part kept for "
+                "validation: take shorter windows or, for longer validation parts, fewer data.folds"
+            )
         recording = np.repeat(np.arange(len(counts)), counts)
         frames = [stretches[i].draw(encoder, shape, augmentation, rng) for i in recording]
         return Windows(np.stack(frames), recording, np.array(labels, np.int64), tuple(stretches), encoder)
@@ -197,7 +203,7 @@ def load(recipe: Recipe, path: Path | None, quiet: bool) -> Data:
 
     def loaded(part: list[tuple[int, Sample]], what: str) -> tuple[tuple[EventStream, ...], Recordings]:
         streams = tuple(source.load(i) for i, _ in progress(part, what, quiet))
-        shape = frame_shape(encoder, max(max(stream.width, stream.height) for stream in streams))
+        shape = frame_shape(encoder, max(s.height for s in streams), max(s.width for s in streams))
         frames = [encode_stream(encoder, stream, shape) for stream in streams]
         return streams, Recordings.of(frames, np.array([_number(sample, classes, path) for _, sample in part]))
 
