@@ -37,10 +37,8 @@ cdef extern from "slices.h" nogil:
         int32_t words, planes, capacity
         uint64_t *plus
         uint64_t *minus
-        int32_t *plus_list
-        int32_t *minus_list
-        int32_t *plus_rank
-        int32_t *minus_rank
+        int32_t *list
+        int32_t *rank
     ctypedef struct gx_finish:
         int32_t height, width, channels
         int32_t out_height, out_width
@@ -54,7 +52,7 @@ cdef extern from "slices.h" nogil:
         void (*finish)(const gx_finish *, const uint64_t *, const uint64_t *, gx_planes *) noexcept nogil
         void (*pack)(const int8_t *, int32_t, gx_planes *) noexcept nogil
         void (*list)(gx_planes *) noexcept nogil
-        int64_t (*count_open)(const gx_planes *, const int32_t *, const int32_t *) noexcept nogil
+        int64_t (*count_open)(const gx_planes *, const int32_t *, const uint64_t *, int32_t) noexcept nogil
         void (*head)(const gx_planes *, const uint64_t *, int32_t, int32_t, int32_t *) noexcept nogil
     int gx_available_slices(gx_slices *found)
 

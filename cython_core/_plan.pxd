@@ -1,6 +1,6 @@
 """What the stream core needs of a plan and its workspace."""
 
-from libc.stdint cimport int8_t, int32_t, int64_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint64_t
 
 from gxevent.core._gates cimport gx_planes, gx_slices, scratch_t, sent_t
 
@@ -25,7 +25,8 @@ ctypedef struct projection_t:
     int32_t counted             # column of its open gates, or -1
     const int32_t *fan_out      # [source size] gates an event opens; NULL where not counted, or counted by classes
     const int32_t *open_class   # [words] which row of the table a word of the source's planes takes
-    const int32_t *open_table   # [classes][64] gates
+    const uint64_t *open_table  # [classes][open_bits] the bits of how many gates each unit's event opens
+    int32_t open_bits
 
 cdef class Plan:
     cdef population_t *populations

@@ -66,10 +66,10 @@ cdef class Plan:
     def add_projection(self, GateUnit unit, int32_t source, int32_t target, bint fires, int32_t counted, fan_out=None,
                        classes=None):
         """In order of the target populations. counted: column of its open gates or -1; where they are counted, fan_out: int32 (source size,), or classes:
-        (int32 (words,), int32 (classes, 64)) over the words of the source's planes."""
+        (int32 (words,), uint64 (classes, bits)) of ``gxevent.runtime.sliced.open_classes``."""
         cdef projection_t *p = &self.projections[self.n_projections]
         cdef const int32_t[::1] counts, of_word
-        cdef const int32_t[:, ::1] table
+        cdef const uint64_t[:, ::1] table
         p.unit = <void *>unit
         p.source, p.target, p.fires, p.counted = source, target, fires, counted
         self.kept.append(unit)
@@ -79,7 +79,7 @@ cdef class Plan:
             self.kept.append(fan_out)
         if classes is not None:
             of_word, table = classes
-            p.open_class, p.open_table = &of_word[0], &table[0, 0]
+            p.open_class, p.open_table, p.open_bits = &of_word[0], &table[0, 0], table.shape[1]
             self.kept.append(classes)
         self.n_gated = max(self.n_gated, counted + 1)
         self.populations[target].slack = max(self.populations[target].slack, unit.slack)
@@ -127,10 +127,8 @@ cdef class Workspace:
         planes.minus = <uint64_t *>self.take(8 * (<size_t>planes.planes * planes.words + 1))
         if p.forms & AS_LISTS:
             planes.capacity = p.size + GX_LIST_SLACK
-            planes.plus_list = <int32_t *>self.take(4 * <size_t>planes.planes * planes.capacity)
-            planes.minus_list = <int32_t *>self.take(4 * <size_t>planes.planes * planes.capacity)
-            planes.plus_rank = <int32_t *>self.take(4 * <size_t>planes.planes * (planes.words + 1))
-            planes.minus_rank = <int32_t *>self.take(4 * <size_t>planes.planes * (planes.words + 1))
+            planes.list = <int32_t *>self.take(4 * <size_t>planes.planes * planes.capacity)
+            planes.rank = <int32_t *>self.take(4 * <size_t>planes.planes * (planes.words + 1))
         return 0
 
     cdef void *take(self, size_t size) except NULL:
@@ -242,7 +240,7 @@ cdef int64_t count_open(Plan plan, const projection_t *j, const sent_t *sent) no
     cdef int64_t total = 0
     cdef int32_t e
     if j.open_table != NULL:
-        return plan.kernel.count_open(&sent.planes, j.open_class, j.open_table)
+        return plan.kernel.count_open(&sent.planes, j.open_class, j.open_table, j.open_bits)
     for e in range(sent.count):
         total += j.fan_out[sent.address[e]]
     return total
@@ -253,8 +251,8 @@ cdef int32_t count_events(const sent_t *sent) noexcept nogil:
     cdef uint64_t active
     if sent.address != NULL:
         return sent.count
-    if sent.planes.planes == 1 and sent.planes.plus_rank != NULL:
-        return sent.planes.plus_rank[sent.planes.words] + sent.planes.minus_rank[sent.planes.words]
+    if sent.planes.planes == 1 and sent.planes.rank != NULL:
+        return sent.planes.rank[sent.planes.words]
     for word in range(sent.planes.words):
         active = 0
         for plane in range(sent.planes.planes):

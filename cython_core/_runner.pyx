@@ -39,6 +39,37 @@ ctypedef struct batch_t:
     bint counting
 
 
+cdef class Result:
+    """What a run of n frames gave.
+
+    scores float32 (n, classes), accumulators int32 (n, classes) of the read-out, counts (per sample), latency_ns
+    int64 (n,): host time each sample took.
+    """
+
+    cdef readonly object scores, accumulators
+    cdef object _counts, _columns
+
+    def __init__(self, scores, accumulators, counts, columns):
+        """columns: int64 (n, 1 or more), latencies first; ``counts``, or what makes them of the columns when asked."""
+        self.scores, self.accumulators, self._counts, self._columns = scores, accumulators, counts, columns
+
+    @property
+    def latency_ns(self):
+        return self._columns[:, 0]
+
+    @property
+    def counts(self):
+        """Events and open gates of each sample (empty where they were not counted)."""
+        if callable(self._counts):
+            self._counts = self._counts(self._columns)
+        return self._counts
+
+    @property
+    def predictions(self):
+        """Index of the highest score (n,); the lowest index where scores tie."""
+        return self.scores.argmax(axis=1)
+
+
 cdef class Runner:
     """A plan with a workspace for every thread. Several callers take turns.
 
@@ -46,10 +77,13 @@ cdef class Runner:
     ----------
     shape, top, binary : of the input: its shape, its largest level, and whether 0 is not among its levels
     unit, bias, scale, offset : of the read-out, float32 (classes,) or None; see ``gxevent.firing.preactivation``
+    counts_of : makes counts of a result's columns
     """
 
     cdef Plan plan
-    cdef tuple workspaces, shape
+    cdef tuple workspaces
+    cdef int64_t shape[4]
+    cdef int32_t ndim
     cdef int32_t top, threads, n_events, classes
     cdef bint binary
     cdef int64_t size
@@ -59,6 +93,7 @@ cdef class Runner:
     cdef float unit
     cdef const float[::1] bias, scale, offset
     cdef bint biased, scaled
+    cdef object counts_of
 
     def __cinit__(self, Plan plan, int32_t threads, *_):
         self.pointers = <void **>malloc(threads * sizeof(void *))
@@ -68,14 +103,16 @@ cdef class Runner:
         pthread_mutex_init(&self.turn, NULL)
 
     def __init__(self, Plan plan, int32_t threads, tuple shape, int32_t top, bint binary, int32_t classes, float unit,
-                 bias, scale, offset):
-        self.plan, self.threads, self.shape, self.top, self.binary = plan, threads, shape, top, binary
+                 bias, scale, offset, counts_of):
+        self.counts_of = counts_of
+        self.plan, self.threads, self.ndim, self.top, self.binary = plan, threads, len(shape), top, binary
         self.workspaces = tuple(Workspace(plan) for _ in range(threads))
         for i in range(threads):
             self.pointers[i] = <void *>self.workspaces[i]
         self.size = 1
-        for n in shape:
-            self.size *= n
+        for i in range(self.ndim):
+            self.shape[i] = shape[i]
+            self.size *= shape[i]
         self.classes, self.n_events = classes, plan.n_events
         self.unit = unit
         self.biased, self.scaled = bias is not None, scale is not None
@@ -93,26 +130,27 @@ cdef class Runner:
         """Run frames int8 (n, *shape), contiguous, or one frame (*shape).
 
         counting : whether to count events and open gates; shared : whether the threads share the frames
-        Returns (scores float32 (n, classes), accumulators int32 (n, classes), counts int64 (n, 1 + events + gates)),
-        or None when the frames are not of that form or hold other levels: the caller knows what to do or to say.
+        Returns a Result, or None when the frames are not of that form or hold other levels: the caller knows what to do
+        or to say.
         """
         cdef cnp.ndarray array, scores, accumulators, counts
         cdef cnp.npy_intp dims[2]
         cdef batch_t batch
-        cdef int64_t n = 1, i
-        cdef int first
+        cdef int64_t n = 1
+        cdef int first, i
         cdef float *to
+        cdef Result result
         if not isinstance(frames, cnp.ndarray):
             return None
         array = frames
-        first = array.ndim - len(self.shape)
+        first = cnp.PyArray_NDIM(array) - self.ndim
         if cnp.PyArray_TYPE(array) != cnp.NPY_INT8 or not cnp.PyArray_IS_C_CONTIGUOUS(array) or first not in (0, 1):
             return None
-        for i in range(len(self.shape)):
-            if array.shape[first + i] != <int64_t>self.shape[i]:
+        for i in range(self.ndim):
+            if cnp.PyArray_DIM(array, first + i) != self.shape[i]:
                 return None
         if first:
-            n = array.shape[0]
+            n = cnp.PyArray_DIM(array, 0)
         batch.frames = <const int8_t *>cnp.PyArray_DATA(array)
         if not within(batch.frames, n * self.size, self.top, self.binary):
             return None
@@ -132,7 +170,10 @@ cdef class Runner:
             gx_pool_run(self.pool, run_range, &batch, n, CHUNK if shared else n)
             pthread_mutex_unlock(&self.turn)
             self.to_scores(batch.accumulators, n, to)
-        return scores, accumulators, counts
+        result = Result.__new__(Result)
+        result.scores, result.accumulators, result._columns = scores, accumulators, counts
+        result._counts = self.counts_of
+        return result
 
     cdef void to_scores(self, const int32_t *accumulators, int64_t n, float *scores) noexcept nogil:
         # The operations of firing.preactivation in its order, each rounded to float32.

@@ -29,7 +29,7 @@ cdef class SlicedGates(GateUnit):
     ----------
     kernel : name of the kernel path
     layout : dict of the geometry fields of ``gx_gates`` and the sizes of its tables
-    rows : uint64 (planes * blocks * (n_rows + 1) * 2 * width,)
+    rows : uint64 (planes * blocks * n_rows * 2 * width,)
     row_at : int32 (window_rows,)
     source_planes : bit planes of the source's levels
     """
@@ -59,7 +59,7 @@ cdef class SlicedGates(GateUnit):
         g.window_rows, g.window_columns = layout["window"]
         g.row_shift, g.pixel_bytes, g.pixel_words = layout["row_shift"], layout["pixel_bytes"], layout["pixel_words"]
         g.list_length = g.window_rows * g.window_columns * g.channels + GX_LIST_SLACK
-        self.scratch_lists = 2 * <int64_t>source_planes * g.list_length
+        self.scratch_lists = <int64_t>source_planes * g.list_length
         self.scratch_words = <int64_t>g.out_height * g.out_width * g.pixel_words
 
     def set_thresholds(self, const uint64_t[::1] edges, const uint64_t[::1] flip, pool):

@@ -6,11 +6,11 @@
  *        lane (= unit)     0  1  2  3 ...            one machine word holds one bit of all counters:
  *        counter          +3 -1  0 +2 ...    c[0] =  1 1 0 0 ...   c[1] =  1 1 0 1 ...   c[2] = ...
  *
- * A ternary weight is two bits, a = [w > 0] and b = [w >= 0], so that w + 1 = a + b. A +1 event adds the bits a and b
- * of its row, a -1 event the bits ~a and ~b, for 1 - w = ~a + ~b. Either is one full adder on c[0] (a sum and a carry:
- * two instructions for 512 units where the machine has ternary logic); carries of 2, 4, 8, 16 rows join in a tree of
- * adders before they ripple on. Counters begin at 2^(bits-1) less the number of rows added, which takes away the +1 of
- * each and leaves s in offset binary. Thresholds are compared bit by bit, so outputs fall out as bits too:
+ * An event of sign x selects its row of products v = x * w, which is there for both signs. A product is two bits,
+ * a = [v > 0] and b = [v >= 0], so that v + 1 = a + b: a row is added by one full adder on c[0], a sum and a carry, two
+ * instructions for 512 units where the machine has ternary logic. Carries of 2, 4, 8, 16 rows join in a tree of adders
+ * before they ripple on. Counters begin at 2^(bits-1) less the number of rows added, which takes away the +1 of each and
+ * leaves s in offset binary. Thresholds are compared bit by bit, so outputs fall out as bits too:
  *
  *        events --list--> rows --add--> counters --compare--> planes of +1 and -1 --list--> the next layer's events
  *
@@ -35,7 +35,7 @@
 
 /* The weights and thresholds of one projection, cut into blocks of 64 * width lanes. */
 typedef struct {
-    const uint64_t *rows;   /* [planes][blocks][n_rows + 1][2][width] bits a, b of each row; the last row is zero */
+    const uint64_t *rows;   /* [planes][blocks][n_rows][2][width] bits a ^ b and a of each row; the last row is zero */
     const uint64_t *edges;  /* [blocks][bits][2][width] bits of hi and of lo + 1, in offset binary; NULL: sums only */
     int32_t width, blocks, n_rows, planes, bits;
     int32_t far;            /* whether rows come from beyond the second-level cache and are worth fetching ahead */
@@ -43,8 +43,8 @@ typedef struct {
 
 /* Rows that one plane of the source's events selects, as offsets in words (row * 2 * width), whole rounds. */
 typedef struct {
-    const uint32_t *plus, *minus;
-    int32_t n_plus, n_minus;
+    const uint32_t *offset;
+    int32_t n;
 } gx_row_list;
 
 /* A convolution cut into tiles of output pixels, or a dense layer: one pixel that sees one pixel of many channels. */
@@ -55,7 +55,7 @@ typedef struct {
     int32_t stride_rows, stride_columns, top, left;
     int32_t tile_rows, tile_columns, tiles_across, tiles;
     int32_t window_rows, window_columns;            /* input pixels that reach a tile */
-    const int32_t *row_at;                          /* [window_rows] first row of the table; -1 where no tap falls */
+    const int32_t *row_at;                          /* [window_rows] first unit of the table; -1 where no tap falls */
     int32_t row_shift;                              /* log2 of a row's words */
     int32_t list_length;                            /* of a list of rows, with its slack */
     int32_t pixel_bytes;                            /* distance of a tile's pixels in a block's lanes */
@@ -67,8 +67,8 @@ typedef struct {
     int32_t words, planes;
     int32_t capacity;           /* of one plane's list, with its slack */
     uint64_t *plus, *minus;     /* [planes][words] and one word more */
-    int32_t *plus_list, *minus_list;    /* [planes][capacity] unit of each event, rising */
-    int32_t *plus_rank, *minus_rank;    /* [planes][words + 1] events before each word */
+    int32_t *list;              /* [planes][capacity] 2 * unit + [negative] of each event, rising */
+    int32_t *rank;              /* [planes][words + 1] events before each word */
 } gx_planes;
 
 /* From outputs before pooling to planes; without a pool the window is one pixel. */
@@ -83,7 +83,7 @@ typedef struct {
 typedef struct {
     const char *name;
     /* Tiles first .. last - 1 of a projection. With ge: s >= hi and s <= lo, OUT [pixels][pixel_words]; else sums INOUT
-     * [pixels][out_channels] += gain * s. scratch: [planes][2][list_length]. */
+     * [pixels][out_channels] += gain * s. scratch: [planes][list_length]. */
     void (*run_tiles)(const gx_gates *g, const gx_planes *source, int32_t first, int32_t last, uint32_t *scratch,
                       uint64_t *ge, uint64_t *le, int32_t gain, int32_t *sums);
     /* Maximum of a window's sums, before the threshold: any unit at hi, all units at lo. OUT plus, minus of `planes`. */
@@ -92,8 +92,8 @@ typedef struct {
     void (*pack)(const int8_t *levels, int32_t n, gx_planes *planes);
     /* Lists and ranks of the planes. */
     void (*list)(gx_planes *planes);
-    /* Gates that the events open: table[class[w]][bit] summed over the units that are not silent. */
-    int64_t (*count_open)(const gx_planes *planes, const int32_t *class, const int32_t *table);
+    /* Gates that the events open: bit k of their number for the 64 units of word w is table[class[w]][k]. */
+    int64_t (*count_open)(const gx_planes *planes, const int32_t *class, const uint64_t *table, int32_t bits);
     /* sums[t] += gain * s of few targets, rows [targets][2][words] bits [w > 0], [w < 0], of ternary events. */
     void (*head)(const gx_planes *source, const uint64_t *rows, int32_t targets, int32_t gain, int32_t *sums);
 } gx_slices;

@@ -6,7 +6,8 @@
 
 typedef uint64_t GX_V __attribute__((vector_size(8 * GX_WORDS)));
 
-/* A full adder is a parity and a majority. At c[0] the two bits of a row exclude one combination: a implies b. */
+/* A full adder is a parity and a majority. With the bits a and b of a row, of which a implies b, the parity is that of
+ * c[0] and z = a ^ b, the lanes of weight 0, and the majority is c[0] there and a elsewhere. */
 #if GX_ISA >= GX_AVX512
 #if GX_WORDS == 8
 #define GX_LOGIC(x, y, z, truth) (GX_V) _mm512_ternarylogic_epi64((__m512i)(x), (__m512i)(y), (__m512i)(z), truth)
@@ -17,14 +18,12 @@ typedef uint64_t GX_V __attribute__((vector_size(8 * GX_WORDS)));
 #endif
 #define GX_PARITY(x, y, z) GX_LOGIC(x, y, z, 0x96)
 #define GX_MAJORITY(x, y, z) GX_LOGIC(x, y, z, 0xe8)
-#define GX_CARRY_PLUS(s, a, b) GX_LOGIC(s, a, b, 0xec)      /* a | (s & b) */
-#define GX_CARRY_MINUS(s, a, b) GX_LOGIC(s, a, b, 0x75)     /* ~b | (s & ~a) */
+#define GX_CHOOSE(which, x, y) GX_LOGIC(which, x, y, 0xca)
 #define GX_BORROW(c, edge, borrow) GX_LOGIC(c, edge, borrow, 0x8e)
 #else
 #define GX_PARITY(x, y, z) ((x) ^ (y) ^ (z))
 #define GX_MAJORITY(x, y, z) (((x) & (y)) | ((z) & ((x) | (y))))
-#define GX_CARRY_PLUS(s, a, b) ((a) | ((s) & (b)))
-#define GX_CARRY_MINUS(s, a, b) (~(b) | ((s) & ~(a)))
+#define GX_CHOOSE(which, x, y) (((which) & (x)) | (y))      /* where y is 0 in the lanes that take x */
 #define GX_BORROW(c, edge, borrow) GX_MAJORITY(~(c), edge, borrow)
 #endif
 
@@ -36,11 +35,11 @@ GX_INLINE GX_V GX_W(gx_load)(const uint64_t *at)
 }
 
 /* Add row `offset` at c[0]; returns the carry. */
-GX_INLINE GX_V GX_W(gx_row)(GX_V *c, const uint64_t *rows, uint32_t offset, int32_t width, const int minus)
+GX_INLINE GX_V GX_W(gx_row)(GX_V *c, const uint64_t *rows, uint32_t offset, int32_t width)
 {
-    const GX_V a = GX_W(gx_load)(rows + offset), b = GX_W(gx_load)(rows + offset + width), s = c[0];
-    c[0] = GX_PARITY(s, a, b);
-    return minus ? GX_CARRY_MINUS(s, a, b) : GX_CARRY_PLUS(s, a, b);
+    const GX_V z = GX_W(gx_load)(rows + offset), a = GX_W(gx_load)(rows + offset + width), s = c[0];
+    c[0] = s ^ z;
+    return GX_CHOOSE(z, s, a);
 }
 
 /* Join two carries at c[level]; returns theirs. */
@@ -52,16 +51,16 @@ GX_INLINE GX_V GX_W(gx_join)(GX_V *c, GX_V x, GX_V y)
 }
 
 #define GX_TREE(name, half, level)                                                                                    \
-    GX_INLINE GX_V GX_W(name)(GX_V * c, const uint64_t *rows, const uint32_t *list, int32_t width, const int minus)    \
+    GX_INLINE GX_V GX_W(name)(GX_V * c, const uint64_t *rows, const uint32_t *list, int32_t width)    \
     {                                                                                                                 \
-        const GX_V x = GX_W(half)(c, rows, list, width, minus);                                                       \
-        const GX_V y = GX_W(half)(c, rows, list + (1 << (level)) / 2, width, minus);                                  \
+        const GX_V x = GX_W(half)(c, rows, list, width);                                                       \
+        const GX_V y = GX_W(half)(c, rows, list + (1 << (level)) / 2, width);                                  \
         return GX_W(gx_join)(c + (level), x, y);                                                                      \
     }
 
-GX_INLINE GX_V GX_W(gx_one)(GX_V *c, const uint64_t *rows, const uint32_t *list, int32_t width, const int minus)
+GX_INLINE GX_V GX_W(gx_one)(GX_V *c, const uint64_t *rows, const uint32_t *list, int32_t width)
 {
-    return GX_W(gx_row)(c, rows, list[0], width, minus);
+    return GX_W(gx_row)(c, rows, list[0], width);
 }
 
 GX_TREE(gx_two, gx_one, 1)
@@ -88,7 +87,7 @@ GX_INLINE void GX_W(gx_ripple)(GX_V *c, int32_t bits, GX_V carry)
 
 /* Add a list's rows at counter[0]; n is in whole rounds. The lowest bits stay in registers over the whole list. */
 GX_INLINE void GX_W(gx_add_list)(GX_V *counter, int32_t bits, const uint64_t *rows, const uint32_t *list, int32_t n,
-                                 int32_t width, const int minus, const int far)
+                                 int32_t width, const int far)
 {
     GX_V c[GX_KEPT], carry;
     int32_t i = 0;
@@ -101,17 +100,17 @@ GX_INLINE void GX_W(gx_add_list)(GX_V *counter, int32_t bits, const uint64_t *ro
                 if (GX_WORDS == 8)
                     __builtin_prefetch(rows + list[i + k] + width);
             }
-        carry = GX_W(gx_thirtytwo)(c, rows, list + i, width, minus);
+        carry = GX_W(gx_thirtytwo)(c, rows, list + i, width);
         GX_W(gx_ripple)(counter + GX_KEPT, bits - GX_KEPT, carry);
     }
     if (i + 16 <= n) {
-        carry = GX_W(gx_sixteen)(c, rows, list + i, width, minus);
+        carry = GX_W(gx_sixteen)(c, rows, list + i, width);
         carry = GX_W(gx_half)(c + 5, carry);
         GX_W(gx_ripple)(counter + GX_KEPT, bits - GX_KEPT, carry);
         i += 16;
     }
     for (; i < n; i += GX_ROUND) {
-        carry = GX_W(gx_four)(c, rows, list + i, width, minus);
+        carry = GX_W(gx_four)(c, rows, list + i, width);
         for (int32_t k = 3; k < GX_KEPT; k++)
             carry = GX_W(gx_half)(c + k, carry);
         GX_W(gx_ripple)(counter + GX_KEPT, bits - GX_KEPT, carry);
@@ -128,22 +127,17 @@ GX_INLINE void GX_W(gx_count)(const gx_sliced *u, int32_t block, int32_t part, c
     uint64_t added = 0;
     for (int32_t j = 0; j < u->planes; j++)
         for (int32_t b = 0; b < planes; b++)
-            added += (uint64_t)(lists[b].n_plus + lists[b].n_minus) << (b + j);
+            added += (uint64_t)lists[b].n << (b + j);
     const uint64_t seed = ((uint64_t)1 << (u->bits - 1)) - added;
     for (int32_t k = 0; k < u->bits + GX_KEPT; k++)
         counter[k] = (GX_V){0} - ((seed >> k) & 1);
     for (int32_t j = 0; j < u->planes; j++) {
-        const uint64_t *rows = u->rows + ((size_t)j * u->blocks + block) * (u->n_rows + 1) * 2 * width + part;
+        const uint64_t *rows = u->rows + ((size_t)j * u->blocks + block) * u->n_rows * 2 * width + part;
         for (int32_t b = 0; b < planes; b++) {
-            const gx_row_list *list = &lists[b];
-            const int32_t bits = u->bits - b - j;
-            if (u->far) {
-                GX_W(gx_add_list)(counter + b + j, bits, rows, list->plus, list->n_plus, width, 0, 1);
-                GX_W(gx_add_list)(counter + b + j, bits, rows, list->minus, list->n_minus, width, 1, 1);
-            } else {
-                GX_W(gx_add_list)(counter + b + j, bits, rows, list->plus, list->n_plus, width, 0, 0);
-                GX_W(gx_add_list)(counter + b + j, bits, rows, list->minus, list->n_minus, width, 1, 0);
-            }
+            if (u->far)
+                GX_W(gx_add_list)(counter + b + j, u->bits - b - j, rows, lists[b].offset, lists[b].n, width, 1);
+            else
+                GX_W(gx_add_list)(counter + b + j, u->bits - b - j, rows, lists[b].offset, lists[b].n, width, 0);
         }
     }
 }
@@ -175,8 +169,7 @@ GX_TARGET static void GX_W(gx_count_part)(const gx_sliced *u, int32_t block, int
 #undef GX_LOGIC
 #undef GX_PARITY
 #undef GX_MAJORITY
-#undef GX_CARRY_PLUS
-#undef GX_CARRY_MINUS
+#undef GX_CHOOSE
 #undef GX_BORROW
 #undef GX_V
 #undef GX_KEPT

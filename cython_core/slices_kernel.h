@@ -138,32 +138,37 @@ GX_TARGET static void GX_NAME(gx_pack)(const int8_t *levels, int32_t n, gx_plane
     }
 }
 
-/* Positions of the set bits, rising, into list; rank OUT [words + 1]: set bits before each word. */
-GX_INLINE void GX_NAME(gx_list_bits)(const uint64_t *bits, int32_t words, int32_t *list, int32_t *rank)
+/* Events of one plane, rising, 2 * unit + [negative], into list; rank OUT [words + 1]: events before each word. */
+GX_INLINE void GX_NAME(gx_list_plane)(const uint64_t *plus, const uint64_t *minus, int32_t words, int32_t *list,
+                                      int32_t *rank)
 {
     int32_t n = 0;
 #if GX_ISA >= GX_VBMI2
-    int8_t ascending[64];
+    int8_t even[64];
     for (int32_t i = 0; i < 64; i++)
-        ascending[i] = (int8_t)i;
-    const __m512i positions = _mm512_loadu_si512(ascending);
+        even[i] = (int8_t)(2 * i);
+    const __m512i positions = _mm512_loadu_si512(even), one = _mm512_set1_epi8(1);
 #endif
     for (int32_t word = 0; word < words; word++) {
-        uint64_t set = bits[word];
+        const uint64_t negative = minus[word];
+        uint64_t set = plus[word] | negative;
         const int32_t count = __builtin_popcountll(set);
         rank[word] = n;
 #if GX_ISA >= GX_VBMI2
-        /* Byte positions, compressed, are the positions of the set bits; sixteen at a time they become int32. */
-        __m512i found = _mm512_maskz_compress_epi8(set, positions);
-        const __m512i base = _mm512_set1_epi32(64 * word);
-        for (int32_t i = 0; i < count; i += 16) {
+        /* Positions and signs as bytes, compressed to those of the set bits; sixteen at a time they become int32. */
+        __m512i found = _mm512_maskz_compress_epi8(set, _mm512_mask_add_epi8(positions, negative, positions, one));
+        const __m512i base = _mm512_set1_epi32(128 * word);
+        int32_t i = 0;
+        do {
             _mm512_storeu_si512(list + n + i, _mm512_add_epi32(base, _mm512_cvtepu8_epi32(_mm512_castsi512_si128(found))));
             found = _mm512_shuffle_i64x2(found, found, 0x39);
-        }
+            i += 16;
+        } while (i < count);
 #else
         for (int32_t i = 0; i < count; i += 4)      /* four at a time: one unpredictable branch in four */
             for (int32_t k = 0; k < 4; k++) {
-                list[n + i + k] = 64 * word + (set ? __builtin_ctzll(set) : 0);
+                const int32_t at = set ? __builtin_ctzll(set) : 0;
+                list[n + i + k] = 128 * word + 2 * at + (int32_t)(negative >> at & 1);
                 set &= set - 1;
             }
 #endif
@@ -175,10 +180,9 @@ GX_INLINE void GX_NAME(gx_list_bits)(const uint64_t *bits, int32_t words, int32_
 GX_TARGET static void GX_NAME(gx_list)(gx_planes *p)
 {
     for (int32_t plane = 0; plane < p->planes; plane++) {
-        const size_t at = (size_t)plane * p->words, ranks = (size_t)plane * (p->words + 1);
-        const size_t entries = (size_t)plane * p->capacity;
-        GX_NAME(gx_list_bits)(p->plus + at, p->words, p->plus_list + entries, p->plus_rank + ranks);
-        GX_NAME(gx_list_bits)(p->minus + at, p->words, p->minus_list + entries, p->minus_rank + ranks);
+        const size_t at = (size_t)plane * p->words;
+        GX_NAME(gx_list_plane)(p->plus + at, p->minus + at, p->words, p->list + (size_t)plane * p->capacity,
+                               p->rank + (size_t)plane * (p->words + 1));
     }
 }
 
@@ -190,32 +194,28 @@ GX_INLINE uint64_t GX_NAME(gx_active)(const gx_planes *p, int32_t word)
     return set;
 }
 
-GX_TARGET static int64_t GX_NAME(gx_count_open)(const gx_planes *p, const int32_t *class, const int32_t *table)
+/* Gates by how many an event opens, bit by bit: the set units whose number has bit k open 2^k each. */
+GX_TARGET static int64_t GX_NAME(gx_count_open)(const gx_planes *p, const int32_t *class, const uint64_t *table,
+                                                int32_t bits)
 {
     int64_t sum = 0;
-#if GX_ISA >= GX_AVX512
-    /* Lanes hold int32: after 1024 words of at most 2^21 gates a unit they are emptied. */
-    for (int32_t begin = 0; begin < p->words; begin += 1024) {
-        const int32_t end = begin + 1024 < p->words ? begin + 1024 : p->words;
-        __m512i total[4];
-        for (int32_t i = 0; i < 4; i++)
-            total[i] = _mm512_setzero_si512();
-        for (int32_t word = begin; word < end; word++) {
-            const uint64_t set = GX_NAME(gx_active)(p, word);
-            const int32_t *gates = table + 64 * (ptrdiff_t)class[word];
-            for (int32_t i = 0; i < 4; i++)
-                total[i] = _mm512_mask_add_epi32(total[i], (__mmask16)(set >> (16 * i)), total[i],
-                                                 _mm512_loadu_si512(gates + 16 * i));
+#if GX_ISA >= GX_VBMI2
+    for (int32_t k = 0; k < bits; k += 8) {
+        const __mmask8 within = (__mmask8)(bits - k < 8 ? (1u << (bits - k)) - 1 : 255u);
+        __m512i found = _mm512_setzero_si512();
+        for (int32_t word = 0; word < p->words; word++) {
+            const __m512i set = _mm512_set1_epi64((int64_t)GX_NAME(gx_active)(p, word));
+            const __m512i gates = _mm512_maskz_loadu_epi64(within, table + (ptrdiff_t)class[word] * bits + k);
+            found = _mm512_add_epi64(found, _mm512_popcnt_epi64(_mm512_and_si512(set, gates)));
         }
-        for (int32_t i = 0; i < 4; i++)
-            sum += _mm512_reduce_add_epi64(_mm512_add_epi64(_mm512_cvtepu32_epi64(_mm512_castsi512_si256(total[i])),
-                                                            _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(total[i], 1))));
+        found = _mm512_sllv_epi64(found, _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0));
+        sum += _mm512_reduce_add_epi64(found) << k;
     }
 #else
     for (int32_t word = 0; word < p->words; word++) {
-        const int32_t *gates = table + 64 * (ptrdiff_t)class[word];
-        for (uint64_t set = GX_NAME(gx_active)(p, word); set; set &= set - 1)
-            sum += gates[__builtin_ctzll(set)];
+        const uint64_t set = GX_NAME(gx_active)(p, word), *gates = table + (ptrdiff_t)class[word] * bits;
+        for (int32_t k = 0; k < bits; k++)
+            sum += (int64_t)__builtin_popcountll(set & gates[k]) << k;
     }
 #endif
     return sum;
@@ -237,15 +237,31 @@ GX_TARGET static void GX_NAME(gx_head)(const gx_planes *source, const uint64_t *
     }
 }
 
+/* out[i] = (list[i] + shift) << scale, sixteen at a time: both lists have the slack. */
 GX_INLINE void GX_NAME(gx_select)(const int32_t *list, int32_t n, int32_t shift, int32_t scale, uint32_t *out)
 {
-    typedef int32_t gx_sixteen_ints __attribute__((vector_size(64)));
-    for (int32_t i = 0; i < n; i += 16) {
-        gx_sixteen_ints at;
-        memcpy(&at, list + i, sizeof at);
-        at = (at + shift) << scale;
-        memcpy(out + i, &at, sizeof at);
-    }
+    int32_t i = 0;
+#if GX_ISA >= GX_AVX512
+    const __m512i add = _mm512_set1_epi32(shift);
+    const __m128i by = _mm_cvtsi32_si128(scale);
+    do {
+        _mm512_storeu_si512(out + i, _mm512_sll_epi32(_mm512_add_epi32(_mm512_loadu_si512(list + i), add), by));
+        i += 16;
+    } while (i < n);
+#elif GX_ISA >= GX_AVX2
+    const __m256i add = _mm256_set1_epi32(shift);
+    const __m128i by = _mm_cvtsi32_si128(scale);
+    do {
+        for (int32_t k = 0; k < 16; k += 8) {
+            const __m256i at = _mm256_loadu_si256((const __m256i *)(list + i + k));
+            _mm256_storeu_si256((__m256i *)(out + i + k), _mm256_sll_epi32(_mm256_add_epi32(at, add), by));
+        }
+        i += 16;
+    } while (i < n);
+#else
+    for (; i < n; i++)
+        out[i] = (uint32_t)(list[i] + shift) << scale;
+#endif
 }
 
 #include "slices_tiles.h"

@@ -1,19 +1,24 @@
 /* A projection run tile by tile; included by slices_kernel.h. */
 
-GX_INLINE int32_t GX_NAME(gx_rank)(const uint64_t *bits, const int32_t *rank, int32_t at)
+/* Events of one plane before a unit. */
+GX_INLINE int32_t GX_NAME(gx_rank)(const uint64_t *plus, const uint64_t *minus, const int32_t *rank, int32_t unit)
 {
-    const uint64_t below = ((uint64_t)1 << (at & 63)) - 1;
-    return rank[at >> 6] + __builtin_popcountll(bits[at >> 6] & below);
+    const uint64_t below = ((uint64_t)1 << (unit & 63)) - 1;
+    return rank[unit >> 6] + __builtin_popcountll((plus[unit >> 6] | minus[unit >> 6]) & below);
 }
 
 /* Rows that the events of one plane under the window select, in whole rounds; returns their number.
  * Rows and units both run (column, channel) innermost, so a window row is one run of the list. */
-GX_INLINE int32_t GX_NAME(gx_select_window)(const gx_gates *g, const uint64_t *bits, const int32_t *rank,
-                                            const int32_t *list, int32_t top, int32_t left, uint32_t *out)
+GX_INLINE int32_t GX_NAME(gx_select_window)(const gx_gates *g, const gx_planes *source, int32_t plane, int32_t top,
+                                            int32_t left, uint32_t *out)
 {
+    const uint64_t *plus = source->plus + (size_t)plane * source->words;
+    const uint64_t *minus = source->minus + (size_t)plane * source->words;
+    const int32_t *rank = source->rank + (size_t)plane * (source->words + 1);
+    const int32_t *list = source->list + (size_t)plane * source->capacity;
     const int32_t first_column = left < 0 ? 0 : left;
     const int32_t past = left + g->window_columns, last_column = past > g->width ? g->width : past;
-    const uint32_t zero = (uint32_t)g->slices.n_rows << g->row_shift;
+    const uint32_t zero = (uint32_t)(g->slices.n_rows - 1) << g->row_shift;
     int32_t n = 0;
     if (first_column < last_column)
         for (int32_t r = 0; r < g->window_rows; r++) {
@@ -21,35 +26,47 @@ GX_INLINE int32_t GX_NAME(gx_select_window)(const gx_gates *g, const uint64_t *b
             if (y < 0 || y >= g->height || g->row_at[r] < 0)
                 continue;
             const int32_t line = y * g->width;
-            const int32_t from = GX_NAME(gx_rank)(bits, rank, (line + first_column) * g->channels);
-            const int32_t count = GX_NAME(gx_rank)(bits, rank, (line + last_column) * g->channels) - from;
-            GX_NAME(gx_select)(list + from, count, g->row_at[r] - (line + left) * g->channels, g->row_shift, out + n);
-            n += count;
+            const int32_t from = GX_NAME(gx_rank)(plus, minus, rank, (line + first_column) * g->channels);
+            const int32_t to = GX_NAME(gx_rank)(plus, minus, rank, (line + last_column) * g->channels);
+            const int32_t shift = 2 * (g->row_at[r] - (line + left) * g->channels);
+            GX_NAME(gx_select)(list + from, to - from, shift, g->row_shift, out + n);
+            n += to - from;
         }
-    while (n % GX_ROUND)
-        out[n++] = zero;
-    return n;
+    for (int32_t k = 0; k < GX_ROUND; k++)
+        out[n + k] = zero;
+    return (n + GX_ROUND - 1) / GX_ROUND * GX_ROUND;
 }
 
-/* A block's outputs to their pixels [pixels][pixel_words]; `bits` may be read one word beyond its end. */
+/* A block's outputs to their pixels, ge and le OUT [pixels][pixel_words]; high and low may be read a word too far. */
 GX_INLINE void GX_NAME(gx_place_bits)(const gx_gates *g, int32_t block, int32_t row, int32_t column, int32_t rows,
-                                      int32_t columns, const uint64_t *bits, uint64_t *out)
+                                      int32_t columns, const uint64_t *high, const uint64_t *low, uint64_t *ge,
+                                      uint64_t *le)
 {
     const int32_t width = g->slices.width, words = g->pixel_words;
     if (g->tile_rows * g->tile_columns == 1) {
-        const int32_t left = words - block * width;
-        memcpy(out + (size_t)(row * g->out_width + column) * words + block * width, bits,
-               8 * (size_t)(left < width ? left : width));
+        const int32_t left = words - block * width, count = left < width ? left : width;
+        const size_t at = (size_t)(row * g->out_width + column) * words + block * width;
+        for (int32_t w = 0; w < count; w++) {
+            ge[at + w] = high[w];
+            le[at + w] = low[w];
+        }
         return;
     }
     const uint64_t last = ~(uint64_t)0 >> (63 & -g->out_channels);
-    for (int32_t y = 0; y < rows; y++)
-        for (int32_t x = 0; x < columns; x++) {
-            const char *from = (const char *)bits + (size_t)(y * g->tile_columns + x) * g->pixel_bytes;
-            uint64_t *to = out + (size_t)((row + y) * g->out_width + column + x) * words;
-            memcpy(to, from, 8 * (size_t)words);
-            to[words - 1] &= last;
+    for (int32_t y = 0; y < rows; y++) {
+        const ptrdiff_t step = g->pixel_bytes, from = y * g->tile_columns * step;
+        const char *h = (const char *)high + from, *l = (const char *)low + from;
+        const size_t at = (size_t)((row + y) * g->out_width + column) * words;
+        uint64_t *to_ge = ge + at, *to_le = le + at;
+        for (int32_t x = 0; x < columns; x++, h += step, l += step, to_ge += words, to_le += words) {
+            for (int32_t w = 0; w < words; w++) {
+                memcpy(to_ge + w, h + 8 * w, 8);
+                memcpy(to_le + w, l + 8 * w, 8);
+            }
+            to_ge[words - 1] &= last;
+            to_le[words - 1] &= last;
         }
+    }
 }
 
 /* A block's sums to their pixels [pixels][out_channels]. */
@@ -79,24 +96,15 @@ GX_TARGET static void GX_NAME(gx_run_tiles)(const gx_gates *g, const gx_planes *
         const int32_t top = row * g->stride_rows - g->top, left = column * g->stride_columns - g->left;
         const int32_t rows = row + g->tile_rows > g->out_height ? g->out_height - row : g->tile_rows;
         const int32_t columns = column + g->tile_columns > g->out_width ? g->out_width - column : g->tile_columns;
-        uint32_t *memory = scratch;
         for (int32_t b = 0; b < source->planes; b++) {
-            const size_t plane = (size_t)b * source->words, ranks = (size_t)b * (source->words + 1);
-            lists[b].plus = memory;
-            lists[b].n_plus = GX_NAME(gx_select_window)(g, source->plus + plane, source->plus_rank + ranks,
-                                                        source->plus_list + (size_t)b * source->capacity, top, left, memory);
-            memory += g->list_length;
-            lists[b].minus = memory;
-            lists[b].n_minus = GX_NAME(gx_select_window)(g, source->minus + plane, source->minus_rank + ranks,
-                                                         source->minus_list + (size_t)b * source->capacity, top, left, memory);
-            memory += g->list_length;
+            uint32_t *offset = scratch + (size_t)b * g->list_length;
+            lists[b] = (gx_row_list){offset, GX_NAME(gx_select_window)(g, source, b, top, left, offset)};
         }
         for (int32_t block = 0; block < g->slices.blocks; block++) {
             if (ge) {
                 uint64_t high[GX_MAX_WIDTH + 1], low[GX_MAX_WIDTH + 1];
                 GX_NAME(gx_fire_block)(&g->slices, block, lists, source->planes, high, low);
-                GX_NAME(gx_place_bits)(g, block, row, column, rows, columns, high, ge);
-                GX_NAME(gx_place_bits)(g, block, row, column, rows, columns, low, le);
+                GX_NAME(gx_place_bits)(g, block, row, column, rows, columns, high, low, ge, le);
             } else {
                 int32_t lane[64 * GX_MAX_WIDTH] = {0};
                 GX_NAME(gx_sum_block)(&g->slices, block, lists, source->planes, lane);

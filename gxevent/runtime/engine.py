@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,47 +12,14 @@ from numpy.typing import NDArray
 
 from gxevent import firing, grid
 from gxevent.core import _runner
+from gxevent.core._runner import Result
 from gxevent.errors import OptionError, ShapeError
 from gxevent.graph import EventGraph
-from gxevent.runtime.counts import Counts
+from gxevent.runtime.counts import Columns, Counts
 from gxevent.runtime.plan import Lowered, build_plan, choose_kernel, gated
 
 if TYPE_CHECKING:
     from gxevent.runtime.stream import StreamSession
-
-MODES = ("batch", "sample")
-
-
-class Result:
-    """What a run of n frames gave.
-
-    scores float32 (n, classes), accumulators int32 (n, classes) of the read-out, counts (per sample), latency_ns
-    int64 (n,): host time each sample took.
-    """
-
-    __slots__ = ("_counted", "accumulators", "latency_ns", "scores")
-
-    def __init__(
-        self,
-        scores: NDArray[np.float32],
-        accumulators: NDArray[np.int32],
-        counts: Counts | Callable[[], Counts],
-        latency_ns: NDArray[np.int64],
-    ) -> None:
-        self.scores, self.accumulators, self.latency_ns = scores, accumulators, latency_ns
-        self._counted = counts
-
-    @property
-    def counts(self) -> Counts:
-        """Events and open gates of each sample (empty where they were not counted)."""
-        if not isinstance(self._counted, Counts):
-            self._counted = self._counted()
-        return self._counted
-
-    @property
-    def predictions(self) -> NDArray[np.int64]:
-        """Index of the highest score (n,); the lowest index where scores tie."""
-        return self.scores.argmax(axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,15 +53,23 @@ class Engine:
         self.threads = threads
         self.kernel = choose_kernel(kernel)
         self._lowered = build_plan(graph, self.kernel)
-        self._senders = [name for name, p in graph.populations.items() if p.sends_events]
-        self._gated = gated(graph)
+        self._columns = Columns.of(graph, gated(graph))
         self._runner = self._make_runner(self._lowered, threads)
+        self._run = self._runner.run
 
     def _make_runner(self, lowered: Lowered, threads: int) -> _runner.Runner:
         source, out = self.graph.input, self.graph.readout
         terms = [None if a is None else np.ascontiguousarray(a, np.float32) for a in (out.bias, out.scale, out.offset)]
         return _runner.Runner(
-            lowered.plan, threads, source.shape, source.top, source.levels == 0, out.size, np.float32(out.unit), *terms
+            lowered.plan,
+            threads,
+            source.shape,
+            source.top,
+            source.levels == 0,
+            out.size,
+            np.float32(out.unit),
+            *terms,
+            self._columns,
         )
 
     @cached_property
@@ -133,31 +107,17 @@ class Engine:
         count
             Whether to count events and open gates (empty counts otherwise).
         """
-        if mode not in MODES:
-            raise OptionError(f"mode: expected 'batch' or 'sample', got {mode!r}")
         shared = mode == "batch"
-        made = self._runner.run(frames, count, shared)
+        if not shared and mode != "sample":
+            raise OptionError(f"mode: expected 'batch' or 'sample', got {mode!r}")
+        made = self._run(frames, count, shared)
         if made is None:  # not ready as they are
-            made = self._runner.run(np.ascontiguousarray(self.check_frames(frames)), count, shared)
-        scores, accumulators, counted = made
-        return Result(scores, accumulators, partial(self._counts, counted), counted[:, 0])
-
-    def _counts(self, counted: NDArray[np.int64]) -> Counts:
-        """Counts from a runner's columns: nanoseconds, events, open gates; empty where only the first is there."""
-        last = 1 + len(self._senders)
-        if counted.shape[1] == 1 and self._senders:
-            counted = np.zeros((0, last + len(self._gated)), np.int64)
-        return self.counts(counted[:, 1:last], counted[:, last:])
+            made = self._run(np.ascontiguousarray(self.check_frames(frames)), count, shared)
+        return made
 
     def counts(self, events: NDArray[np.int64], open_gates: NDArray[np.int64]) -> Counts:
         """Counts of (samples, populations that send) and (samples, projections with levels), in the plan's order."""
-        gates = {name: open_gates[:, i] for i, name in enumerate(self._gated)}
-        return Counts(
-            events={name: events[:, i] for i, name in enumerate(self._senders)},
-            open_gates={p.name: gates[p.name] for p in self.graph.gated},
-            synapses=self.graph.synapses,
-            samples=len(events),
-        )
+        return self._columns.counts(events, open_gates)
 
     def scores(self, accumulators: NDArray[np.int32]) -> NDArray[np.float32]:
         """Scores float32 (n, classes) of read-out accumulators int32 (n, classes)."""
@@ -192,7 +152,7 @@ class Engine:
         if len(frames) != 1:
             raise ShapeError(f"trace takes one frame, got {len(frames)}")
         lowered, runner = self._inside
-        scores, _, _ = runner.run(np.ascontiguousarray(frames), False, False)
+        scores = runner.run(np.ascontiguousarray(frames), False, False).scores
         outputs, accumulators = {}, {}
         for i, (name, p) in enumerate(self.graph.populations.items()):
             layout = lowered.layouts[name]

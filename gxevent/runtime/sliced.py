@@ -117,7 +117,7 @@ def build(
     layout = {
         "width": tiling.width,
         "blocks": table.shape[1],
-        "n_rows": len(levels),
+        "n_rows": table.shape[2],
         "planes": planes,
         "bits": bits,
         "far": table.nbytes > CACHE,
@@ -153,16 +153,19 @@ def _row_levels(conv: Convolution, tiling: Tiling, row_at: NDArray[np.int32]) ->
 
 
 def _as_bits(levels: NDArray[np.int8], width: int, planes: int) -> NDArray[np.uint64]:
-    """uint64 (planes, blocks, rows + 1, 2, width): bits [w > 0] and [w >= 0] of each magnitude bit; a last row of 0."""
+    """uint64 (planes, blocks, 2 * rows + 1, 2, width): of each magnitude bit, each row's products with an event of +1
+    and of -1 as bits [v == 0] and [v > 0]; last comes a row of zeros."""
     n_rows, lanes = levels.shape
     blocks = lanes // (64 * width)
-    table = np.empty((planes, blocks, n_rows + 1, 2, width), np.uint64)
-    table[:, :, -1, 0], table[:, :, -1, 1] = 0, ~np.uint64(0)
-    size = np.abs(levels)
+    table = np.empty((planes, blocks, 2 * n_rows + 1, 2, width), np.uint64)
+    table[:, :, -1, 0], table[:, :, -1, 1] = ~np.uint64(0), 0
     for plane in range(planes):
-        digit = np.where(size >> plane & 1, np.sign(levels), 0) if planes > 1 else levels
-        for half, bits in enumerate((digit > 0, digit >= 0)):
-            table[plane, :, :-1, half] = words(bits).reshape(n_rows, blocks, width).transpose(1, 0, 2)
+        digit = np.where(np.abs(levels) >> plane & 1, np.sign(levels), 0) if planes > 1 else levels
+        zero, plus, minus = (
+            words(bits).reshape(n_rows, blocks, width).transpose(1, 0, 2) for bits in (digit == 0, digit > 0, digit < 0)
+        )
+        for sign, positive in enumerate((plus, minus)):
+            table[plane, :, sign:-1:2, 0], table[plane, :, sign:-1:2, 1] = zero, positive
     return table
 
 
@@ -172,6 +175,12 @@ def words(bits: NDArray[np.bool_]) -> NDArray[np.uint64]:
     if short:
         bits = np.concatenate([bits, np.zeros((*bits.shape[:-1], short), np.bool_)], axis=-1)
     return np.ascontiguousarray(np.packbits(bits, axis=-1, bitorder="little")).view("<u8")
+
+
+def reachable(population: Population, bound: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Thresholds hi and lo + 1 (C,) of a population of one step, no further out than sums of at most ``bound`` reach."""
+    hi, lo = (np.asarray(limit, np.int64)[:, 0] for limit in (population.hi, population.lo))
+    return np.clip(hi, -bound, bound + 1), np.clip(lo + 1, -bound, bound + 1)
 
 
 def set_thresholds(
@@ -188,10 +197,9 @@ def set_thresholds(
     pixel_lanes, blocks = 8 * -(-channels // 8), -(-channels // lanes)
     hi = np.full(blocks * lanes, bound + 1, np.int64)  # lanes without a unit never fire
     above_lo = np.full(blocks * lanes, -bound, np.int64)
-    clipped = [np.clip(np.asarray(t, np.int64)[:, 0], -bound - 1, bound + 1) for t in (population.hi, population.lo)]
     for pixel in range(pixels):
         at = slice(pixel * pixel_lanes, pixel * pixel_lanes + channels)
-        hi[at], above_lo[at] = np.maximum(clipped[0], -bound), np.minimum(clipped[1], bound) + 1
+        hi[at], above_lo[at] = reachable(population, bound)
     edges = np.stack([hi, above_lo]) + (1 << (bits - 1))  # (2, lanes)
     sliced = edges >> np.arange(bits)[:, None, None] & 1  # (bits, 2, lanes)
     sliced = words(sliced.astype(np.bool_)).reshape(bits, 2, blocks, tiling.width).transpose(2, 0, 1, 3)
@@ -208,13 +216,17 @@ def aligned(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return flat
 
 
-def open_classes(fan_out: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Gates that each unit's event opens, fan_out int32 (size,), as the kernels count them: int32 (words,) which row of
-    int32 (rows, 64) a word of the source's planes takes. Inside an image most words are alike."""
-    short = -fan_out.size % 64
-    by_word = np.concatenate([fan_out, np.zeros(short, np.int32)]).reshape(-1, 64)
-    table, of_word = np.unique(by_word, axis=0, return_inverse=True)
-    return of_word.ravel().astype(np.int32), np.ascontiguousarray(table, np.int32)
+def open_classes(fan_out: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
+    """Gates that each unit's event opens, fan_out int32 (size,), as the kernels count them.
+
+    Returns int32 (words,), which row of the table a word of the source's planes takes, and the table uint64 (rows,
+    bits): bit k of the numbers of a word's 64 units. Inside an image most words are alike.
+    """
+    by_word = np.concatenate([fan_out, np.zeros(-fan_out.size % 64, np.int32)]).reshape(-1, 64)
+    rows, of_word = np.unique(by_word, axis=0, return_inverse=True)
+    bits = max(1, int(fan_out.max(initial=0)).bit_length())
+    table = words((rows[:, None, :] >> np.arange(bits)[:, None] & 1).astype(np.bool_))[..., 0]
+    return of_word.ravel().astype(np.int32), np.ascontiguousarray(table)
 
 
 def head(weight: NDArray[np.int8], gain: int, kernel: str) -> _slices.HeadGates:

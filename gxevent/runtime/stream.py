@@ -275,7 +275,7 @@ def run_windows(engine: Engine, stream: EventStream, window: str, stride: str | 
         np.array([decision.events for decision in made]), np.array([decision.open_gates for decision in made])
     )
     latency = np.array([decision.latency_ns for decision in made], np.int64)
-    return Result(engine.scores(accumulators), accumulators, counts, latency)
+    return Result(engine.scores(accumulators), accumulators, counts, latency[:, None])
 
 
 # ------------------------------------------------------------------------------------------------------- building

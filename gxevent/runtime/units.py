@@ -68,8 +68,12 @@ def _firing(graph: EventGraph, p: Projection, layout: dict[str, Layout]) -> _Fir
             return None
         target = graph.populations[pool.target]
     alone = all(len(graph.incoming(q.target)) == 1 for q in (p, pool) if q is not None)
-    ternary = target.role == "fire" and target.hi.shape[1] == 1 and bool((target.hi > target.lo).all())
-    if not alone or not ternary or p.gain != 1 or layout[target.name].channels != target.shape[0]:
+    if not alone or target.role != "fire" or p.gain != 1 or layout[target.name].channels != target.shape[0]:
+        return None
+    if target.hi.shape[1] > 1:  # several steps
+        return None
+    hi, above_lo = sliced.reachable(target, p.rule.bound(graph.populations[p.source].top))
+    if (hi < above_lo).any():  # sums that reach both
         return None
     shape = (pool or p).rule.target_shape
     return _Firing(target, pool) if target.shape == shape else None
