@@ -27,8 +27,11 @@ from gxevent.layers import Activation, BatchNorm, Conv2d, Dense, Flatten, Layer,
 from gxevent.network import TernaryNetwork
 from gxevent.runtime.run import encode_samples
 
-CALIBRATED_ON = 64
-"""Frames that thresholds are set on, and the fewest that are measured."""
+FRAMES = 256
+"""Different inputs that are measured at least, so that no branch predictor learns them."""
+
+CALIBRATED_ON = 512
+"""Frames that thresholds are set on; an eighth of them for a large convolutional network."""
 
 
 class Block(NamedTuple):
@@ -122,12 +125,13 @@ class Workload:
         return [np.ascontiguousarray(frames[i : i + batch]) for i in range(0, len(frames) - batch + 1, batch)]
 
 
-def random_workload(name: str, activity: float, frames: int = CALIBRATED_ON, seed: int = 0) -> Workload:
+def random_workload(name: str, activity: float, frames: int = FRAMES, seed: int = 0) -> Workload:
     """A network of that architecture in which every hidden population, and the input, has about the given activity."""
     made = architecture(name)
     rng = np.random.default_rng([seed, round(activity * 1e6), zlib.crc32(name.encode())])
     x = random_ternary(rng, (max(frames, CALIBRATED_ON), *made.input_shape), activity)
-    layers = _layers(made, weights(name, seed), x[:CALIBRATED_ON], activity, rng)
+    calibrated_on = CALIBRATED_ON if made.synapses < 1e8 else CALIBRATED_ON // 8
+    layers = _layers(made, weights(name, seed), x[:calibrated_on], activity, rng)
     network = TernaryNetwork(made.input_shape, None, layers, name=name)
     return Workload(name, made.title, compiler.compile(network), x[:frames], activity)
 
@@ -230,7 +234,7 @@ def _fired(sums: NDArray[np.int32], threshold: NDArray, centre: NDArray) -> NDAr
     return ((s >= k).astype(np.int8) - ((s <= -k) & (s < k))).astype(np.int8)
 
 
-def zoo_workload(name: str, frames: int = CALIBRATED_ON, data: Path | None = None) -> Workload:
+def zoo_workload(name: str, frames: int = FRAMES, data: Path | None = None) -> Workload:
     """A shipped network on its own recordings, evenly spaced ones of the data's test part."""
     source = _data_of(name, data)
     graph = compiler.compile(files.load_network(files.shipped(f"{name}.gxn")))

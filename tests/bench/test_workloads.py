@@ -10,14 +10,14 @@ from gxevent.bench import workloads
 from gxevent.errors import OptionError
 from gxevent.runtime import reference
 
-# Populations of few units are coarse: sums are whole numbers, and a channel's threshold moves all its units.
+# A convolution over few events is coarse: sums are whole numbers, and one channel's threshold moves all its units.
 TOLERANCE = 0.012
 
 
 @pytest.mark.parametrize("activity", [0.02, 0.05, 0.1, 0.2, 0.45, 1.0])
 @pytest.mark.parametrize("name", ["mlp", "lenet", "128"])
 def test_every_hidden_population_has_the_activity_asked_for(name, activity):
-    work = workloads.random_workload(name, activity)
+    work = workloads.random_workload(name, activity, frames=512)
     outputs = reference.run_graph(work.graph, work.frames, count=False).outputs
     for population, levels in outputs.items():
         assert np.count_nonzero(levels) / levels.size == pytest.approx(activity, abs=TOLERANCE), population

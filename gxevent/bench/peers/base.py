@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,11 +36,14 @@ class Contestant:
         One inference of one prepared batch: the whole Python call is timed.
     sums
         The answer of ``call`` as read-out sums (batch, classes), where it runs the same ternary network; else None.
+    timed
+        For what cannot be timed call by call: runs all prepared inputs and returns the seconds that one took.
     """
 
     prepare: Callable[[Frames], Any]
     call: Callable[[Any], Any]
     sums: Callable[[Any], NDArray] | None = None
+    timed: Callable[[Sequence[Any]], float] | None = None
 
 
 @dataclass(frozen=True)

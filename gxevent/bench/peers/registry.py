@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gxevent.bench.peers import arrays, onnx_runtime, pytorch, spiking
+from gxevent.bench.peers import arrays, brian, onnx_runtime, openvino, pytorch, spiking
 from gxevent.bench.peers.base import Peer
 from gxevent.errors import OptionError
 
 _TORCH = {"torch": "torch"}
 _SCIPY = {"scipy": "scipy"}
 _ORT = {"onnxruntime": "onnxruntime", "onnx": "onnx"}
+_OPENVINO = {"openvino": "openvino", "onnx": "onnx"}
+_BRIAN = {"brian2": "brian2"}
 
 PEERS: tuple[Peer, ...] = (
     Peer("numpy fp32", "numpy", "fp32", "ternary", {"numpy": "numpy"}, arrays.numpy_blas),
@@ -26,6 +28,8 @@ PEERS: tuple[Peer, ...] = (
     Peer("onnxruntime int8 ternary", "onnxruntime", "int8", "ternary", _ORT, onnx_runtime.int8_ternary),
     Peer("onnxruntime int8 dynamic", "onnxruntime", "int8", "relu", _ORT, onnx_runtime.int8_dynamic),
     Peer("onnxruntime int8 static", "onnxruntime", "int8", "relu", _ORT, onnx_runtime.int8_static),
+    Peer("openvino fp32", "openvino", "fp32", "ternary", _OPENVINO, openvino.float32),
+    Peer("openvino int8 static", "openvino", "int8", "relu", _OPENVINO | _ORT, openvino.int8_static),
     Peer("snntorch step", "snntorch", "fp32", "step", _TORCH | {"snntorch": "snntorch"}, spiking.snntorch),
     Peer(
         "spikingjelly step",
@@ -37,6 +41,8 @@ PEERS: tuple[Peer, ...] = (
     ),
     Peer("sinabs step", "sinabs", "fp32", "step", _TORCH | {"sinabs": "sinabs"}, spiking.sinabs),
     Peer("norse step", "norse", "fp32", "step", _TORCH | {"norse": "norse"}, spiking.norse),
+    Peer("brian2 standalone", "brian2", "int32", "ternary", _BRIAN, brian.standalone, own_process=True),
+    Peer("brian2 cython", "brian2", "int32", "ternary", _BRIAN, brian.cython, own_process=True),
 )
 
 FAMILIES = tuple(dict.fromkeys(peer.family for peer in PEERS))
