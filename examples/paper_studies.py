@@ -26,7 +26,7 @@ from gxevent.train.networks import to_network
 from gxevent.train.recipes import Recipe, from_settings, load_recipe
 from gxevent.train.sources import load_data
 
-LAYERS = "16C5-MP2-32C5-MP2-128FC-10"
+BASE = {"layers": "16C5-MP2-32C5-MP2-128FC-10", "derivative": "rectangular", "a": 0.5}
 VALIDATION = 5000
 
 STUDIES: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
@@ -64,7 +64,7 @@ STUDIES: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
 
 def recipe(change: dict[str, dict[str, Any]], seed: int, epochs: int) -> Recipe:
     settings = load_recipe("mnist").settings()
-    settings["network"]["layers"] = LAYERS
+    settings["network"] |= BASE
     settings["fit"] |= {"epochs": epochs, "batch": 200, "seed": seed, "precision": "float32"}
     for section, values in change.items():
         settings[section] |= values

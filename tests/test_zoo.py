@@ -39,7 +39,12 @@ def test_trainer_and_engine_give_identical_scores(name, data):
     np.testing.assert_array_equal(result.scores, TernaryModule(network).scores(frames))
 
 
-SOURCES = {"braille": "braille"}
+SOURCES = {
+    "braille": "braille",
+    "mnist": "mnist",
+    "fashion": "fashion-mnist",
+    "dvs-objects": "dvs128-objects",
+}
 """Further shipped networks, by recipe -> their data."""
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from gxevent.errors import OptionError
+from gxevent.train import fused
 from gxevent.train.backend import nn, torch
 from gxevent.train.modules import DiscreteLayer
 from gxevent.train.moments import MOMENT_BITS
@@ -155,6 +156,8 @@ class DST(torch.optim.Optimizer):
         gradient = layer.take_gradient()
         if gradient is None:
             return
+        if fused.applies(levels, group):
+            return fused.move(levels, gradient, state, group, layer.space, generator)
         propose = RULES[group["rule"]](gradient, state, group, generator)
         bits = group["residue_bits"]
         if bits and "residue" not in state:

@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from gxevent.errors import FormatError, GxError, OptionError
-from gxevent.train import checkpoint, real
+from gxevent.train import checkpoint, real, teacher
 from gxevent.train.backend import torch
 from gxevent.train.dst import DST
 from gxevent.train.frames import Recordings
 from gxevent.train.losses import LOSSES
 from gxevent.train.networks import TernaryModule
-from gxevent.train.recipes import Recipe
+from gxevent.train.recipes import Recipe, from_settings
 from gxevent.train.topology import initial_network
 
 MOMENTUM = 0.1
@@ -83,6 +83,8 @@ class Fit:
         self.best: dict[str, torch.Tensor] = copy.deepcopy(self.model.state_dict())
         self.best_epoch = 0
         self.fingerprint = [train.sha256(), validation.sha256()]
+        self.teacher: TernaryModule | None = None
+        """Trained before the first epoch, where the recipe has one."""
 
     def _discrete_optimizer(self) -> DST | None:
         """None where all weights are real."""
@@ -144,6 +146,8 @@ class Fit:
             passed on, the checkpoint in place.
         """
         total = self.recipe.fit.epochs
+        if self.recipe.teacher.epochs and self.teacher is None:
+            self._train_teacher(quiet)
         if path is not None and not self.history:
             self.save(path)
         with tqdm(
@@ -163,6 +167,12 @@ class Fit:
                 if on_epoch is not None:
                     on_epoch(made)
         self.model.load_state_dict(self.best)
+
+    def _train_teacher(self, quiet: bool) -> None:
+        """Train the recipe's float network, its time counted to none of the epochs."""
+        fit = Fit(teacher.recipe_of(self.recipe), self.train, self.validation, self.classes, str(self.device))
+        fit.run(quiet=quiet)
+        self.teacher = fit.model.eval()
 
     @property
     def best_accuracy(self) -> float:
@@ -206,6 +216,11 @@ class Fit:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             scores = self.model(x)
         loss = self.loss(scores.float(), torch.from_numpy(labels).to(self.device))
+        if self.teacher is not None:
+            with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+                taught = self.teacher(x)
+            rule = self.recipe.teacher
+            loss = teacher.distilled(loss, scores.float(), taught.float(), rule.share, rule.temperature)
         value = float(loss.detach())
         if math.isfinite(value):
             loss.backward()
@@ -241,6 +256,7 @@ class Fit:
                 "data": self.fingerprint,
                 "model": dict(self.model.state_dict()),
                 "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                "teacher": None if self.teacher is None else dict(self.teacher.state_dict()),
                 "best": dict(self.best),
                 "best_epoch": self.best_epoch,
                 "history": [asdict(epoch) for epoch in self.history],
@@ -257,6 +273,12 @@ class Fit:
             self.model.load_state_dict(state["model"])
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
+            if state.get("teacher") is not None:
+                self.teacher = initial_module(
+                    teacher.recipe_of(self.recipe), self.train.frames.shape[1:], self.classes
+                ).to(self.device)
+                self.teacher.load_state_dict(state["teacher"])
+                self.teacher.eval()
             self.best = {name: tensor.to(self.device) for name, tensor in state["best"].items()}
             self.best_epoch = int(state["best_epoch"])
             self.history = [Epoch(**epoch) for epoch in state["history"]]
@@ -264,7 +286,8 @@ class Fit:
             raise FormatError(f"{where}: not a checkpoint of this gxevent ({error})") from error
 
     def _compatible(self, state: dict[str, Any], where: str) -> None:
-        ours, theirs = self.recipe.settings(), state["recipe"]
+        # Options that the checkpoint's gxevent did not know yet have their defaults.
+        ours, theirs = self.recipe.settings(), from_settings(state["recipe"], where).settings()
         ours["fit"] = {**ours["fit"], "epochs": theirs["fit"]["epochs"]}
         for key in ours:
             if key != "summary" and ours[key] != theirs.get(key):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gxevent.train.backend import F, torch
 from gxevent.train.recipes import AugmentationSettings
+
+NODES = 5
+"""Pixels between the nodes of an elastic motion."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,35 +103,28 @@ def folds(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]
 
 
 def augment(frames: NDArray[np.int8], amount: AugmentationSettings, rng: np.random.Generator) -> NDArray[np.int8]:
-    """Each frame (n, C, H, W) under its own random affine map about the centre; int8, the same shape.
+    """Each frame (n, C, H, W) under its own random affine map about the centre, perhaps bent; int8, the same shape.
 
     Every pixel of ternary frames takes the level of the pixel nearest to where it comes from, so levels stay levels and
     no holes open; graded frames (images) are interpolated between the four around it and rounded. What comes from
     outside is 0.
     """
-    n, _, height, width = frames.shape
+    n = len(frames)
     if amount.drop:
         frames = frames * (rng.random(frames.shape) >= rng.uniform(0, amount.drop, (n, 1, 1, 1)))
     if amount.flip:
         frames = np.where(rng.random((n, 1, 1, 1)) < 0.5, frames[..., ::-1], frames)
-    if float(amount.shift).is_integer() and not any((amount.rotate, amount.scale, amount.shear)):
+    if float(amount.shift).is_integer() and not any((amount.rotate, amount.scale, amount.shear, amount.elastic)):
         return _shifted(frames, int(amount.shift), rng)
     angle = np.deg2rad(rng.uniform(-amount.rotate, amount.rotate, n))
     scale = 1 + rng.uniform(-amount.scale, amount.scale, (2, n))
     shear = rng.uniform(-amount.shear, amount.shear, n)
     shift = rng.uniform(-amount.shift, amount.shift, (2, n))
-    y, x = np.mgrid[:height, :width].reshape(2, 1, -1) - np.array([height - 1, width - 1]).reshape(2, 1, 1) / 2
-    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    u, v = (x - shift[0][:, None]) / scale[0][:, None], (y - shift[1][:, None]) / scale[1][:, None]
-    col = cos * u + sin * v + shear[:, None] * v + (width - 1) / 2
-    row = cos * v - sin * u + (height - 1) / 2
-    if np.abs(frames, dtype=np.int16).max(initial=0) <= 1:
-        return _taken(frames, np.rint(row).astype(np.int64), np.rint(col).astype(np.int64)).reshape(frames.shape)
-    top, left = np.floor(row).astype(np.int64), np.floor(col).astype(np.int64)
-    down, right = (row - top).astype(np.float32)[:, None], (col - left).astype(np.float32)[:, None]
-    upper = _taken(frames, top, left) * (1 - right) + _taken(frames, top, left + 1) * right
-    lower = _taken(frames, top + 1, left) * (1 - right) + _taken(frames, top + 1, left + 1) * right
-    return np.rint(upper * (1 - down) + lower * down).astype(np.int8).reshape(frames.shape)
+    # Where each pixel comes from: a matrix and an origin for each frame.
+    cos, sin = np.cos(angle), np.sin(angle)
+    turn = np.stack([cos / scale[0], (sin + shear) / scale[1], -sin / scale[0], cos / scale[1]], 1).reshape(n, 2, 2)
+    origin = -np.einsum("nij,jn->ni", turn, shift)
+    return _taken(frames, turn, origin, _bent(frames.shape, amount.elastic, rng) if amount.elastic else None)
 
 
 def _shifted(frames: NDArray[np.int8], most: int, rng: np.random.Generator) -> NDArray[np.int8]:
@@ -140,11 +138,34 @@ def _shifted(frames: NDArray[np.int8], most: int, rng: np.random.Generator) -> N
     return np.ascontiguousarray(views[np.arange(n), :, top, left])
 
 
-def _taken(frames: NDArray[np.int8], row: NDArray[np.int64], col: NDArray[np.int64]) -> NDArray[np.int8]:
-    """Levels (n, C, pixels) at rows and columns (n, pixels), 0 outside the image."""
-    n, channels, height, width = frames.shape
-    inside = (col >= 0) & (col < width) & (row >= 0) & (row < height)
-    source = np.where(inside, row * width + col, 0)
-    taken = np.take_along_axis(frames.reshape(n, channels, -1), source[:, None, :], axis=2)
-    taken *= inside[:, None, :]
-    return taken
+def _bent(shape: tuple[int, ...], size: float, rng: np.random.Generator) -> torch.Tensor:
+    """Smooth random displacements (n, 2, H, W) in pixels: normal ones of deviation ``size`` at nodes 5 pixels apart."""
+    n, _, height, width = shape
+    rows, cols = _spline(height), _spline(width)
+    nodes = rng.normal(0, size, (n, 2, rows.shape[1], cols.shape[1])).astype(np.float32)
+    return rows @ torch.from_numpy(nodes) @ cols.T
+
+
+@functools.cache
+def _spline(length: int) -> torch.Tensor:
+    """What each node is worth at each pixel (length, nodes) of one axis, by cubic interpolation."""
+    count = length // NODES + 2
+    return F.interpolate(torch.eye(count)[None, None], (length, count), mode="bicubic", align_corners=True)[0, 0]
+
+
+def _taken(
+    frames: NDArray[np.int8], turn: NDArray[np.float64], origin: NDArray[np.float64], bent: torch.Tensor | None
+) -> NDArray[np.int8]:
+    """Levels at ``turn`` (n, 2, 2) times a pixel's (x, y) plus ``origin`` (n, 2), both counted in pixels from the
+    frame's centre, moved on by ``bent``; 0 outside the frame."""
+    n, _, height, width = frames.shape
+    # The sampler counts from -1 at the frame's first edge to 1 at its last.
+    size = np.array([width, height]) / 2
+    theta = np.concatenate([turn * size / size[:, None], (origin / size)[:, :, None]], 2).astype(np.float32)
+    places = F.affine_grid(torch.from_numpy(theta), [n, 1, height, width], align_corners=False)
+    if bent is not None:
+        places += bent.permute(0, 2, 3, 1) / torch.tensor(size, dtype=torch.float32)
+    ternary = np.abs(frames, dtype=np.int16).max(initial=0) <= 1
+    levels = torch.from_numpy(np.ascontiguousarray(frames)).float()
+    taken = F.grid_sample(levels, places, "nearest" if ternary else "bilinear", "zeros", align_corners=False)
+    return taken.round_().to(torch.int8).numpy()

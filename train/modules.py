@@ -29,6 +29,17 @@ def random_levels(shape: tuple[int, ...], n: int, rng: np.random.Generator) -> N
     return grid.nearest_level(rng.uniform(-1, 1, shape), n)
 
 
+def channels_innermost(levels: torch.Tensor) -> torch.Tensor:
+    """float32 copy of (out, in, kh, kw) whose input channels lie innermost in memory.
+
+    A convolution follows its weights' layout, and pools and batch norms behind it are several times faster so. (With
+    one input channel ``channels_last`` alone changes nothing.)
+    """
+    _, channels, rows, cols = levels.shape
+    strides = (rows * cols * channels, 1, cols * channels, channels)
+    return torch.empty_strided(levels.shape, strides, dtype=torch.float32, device=levels.device).copy_(levels)
+
+
 class DiscreteLayer(nn.Module):
     """Base of the layers with weights on a grid.
 
@@ -141,13 +152,8 @@ class DiscreteConv2d(DiscreteLayer):
         self.stride, self.padding, self.dilation, self.groups = pair(stride), pair(padding), pair(dilation), groups
 
     def transient(self) -> torch.Tensor:
-        """Values with the input channels innermost: a convolution follows its weights' layout, and pools and batch
-        norms behind it are several times faster so. (With one input channel ``channels_last`` alone changes nothing.)
-        """
-        _, channels, rows, cols = self.levels.shape
-        strides = (rows * cols * channels, 1, cols * channels, channels)
-        made = torch.empty_strided(self.levels.shape, strides, dtype=torch.float32, device=self.levels.device)
-        return made.copy_(self.levels).mul_(grid.unit(self.space))
+        """Values with the input channels innermost."""
+        return channels_innermost(self.levels).mul_(grid.unit(self.space))
 
     def apply_weight(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return F.conv2d(x, weight, None, self.stride, self.padding, self.dilation, self.groups)

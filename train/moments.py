@@ -27,7 +27,7 @@ def allocate(state: State, name: str, like: torch.Tensor, bits: int) -> None:
     """Zeros for the average ``name`` of values shaped as ``like`` (rows first), if there are none yet."""
     if name not in state:
         dtype = {32: torch.float32, 16: torch.bfloat16, 8: torch.int8}[bits]
-        state[name] = torch.zeros_like(like, dtype=dtype)
+        state[name] = torch.zeros_like(like, dtype=dtype, memory_format=torch.contiguous_format)
         if bits == 8:
             state[f"{name}_scale"] = torch.zeros_like(like.flatten(1)[:, 0])
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gxevent import grid
 from gxevent.layers import Pair, pair
 from gxevent.train.backend import F, nn, torch
+from gxevent.train.modules import channels_innermost
 
 SPACE = 7
 """N of the space Z_N that stands for real numbers where levels are needed."""
@@ -24,7 +25,8 @@ class RealLayer(nn.Module):
 
     def __init__(self, levels: torch.Tensor) -> None:
         super().__init__()
-        self.weight = nn.Parameter(levels.float() * grid.unit(SPACE))
+        values = channels_innermost(levels) if levels.ndim == 4 else levels.float().clone()
+        self.weight = nn.Parameter(values.mul_(grid.unit(SPACE)))
 
     @torch.no_grad()
     def clip(self) -> None:

@@ -126,10 +126,14 @@ class AugmentationSettings(_Settings):
     shear: NotNegative = 0.0
     shift: NotNegative = 0.0
     """Pixels; whole ones where it is a whole number and nothing else moves the frame."""
+    elastic: NotNegative = 0.0
+    """Pixels: deviation of a smooth random bending, as handwriting has it (Simard et al. 2003). Not for windows."""
     flip: bool = False
     """Mirror half of the frames, left to right."""
     speed: NotNegative = 0.0
     """windows: doublings or halvings of their length."""
+    reverse: bool = False
+    """windows: play half of them backwards, brighter becoming darker: what the way back would have given."""
     drop: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
     """Up to this share of the events is lost."""
     noise: NotNegative = 0.0
@@ -146,6 +150,18 @@ class FitSettings(_Settings):
     """Of the training forward and backward pass; evaluation is exact either way."""
 
 
+class TeacherSettings(_Settings):
+    """A float network of the same layers, trained first, whose scores are learnt beside the labels: distillation."""
+
+    epochs: Natural = 0
+    """Of its own training; 0: no teacher."""
+    layers: str = ""
+    """Other layers than the network's own, where there are any."""
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.7
+    """Of the loss: see :func:`gxevent.train.teacher.distilled`."""
+    temperature: Positive = 2.0
+
+
 class Recipe(_Settings):
     """One training run."""
 
@@ -159,6 +175,7 @@ class Recipe(_Settings):
     norm: NormSettings = NormSettings()
     real: RealSettings = RealSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
+    teacher: TeacherSettings = TeacherSettings()
 
     def settings(self) -> dict:
         """Plain JSON values."""

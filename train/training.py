@@ -241,11 +241,10 @@ def _provenance(recipe: Recipe, data: Data, fit: Fit) -> dict[str, Any]:
 
 
 def _command() -> str:
-    """The command line without the places its programs lie at."""
+    """The command line without the places that its programs and files lie at: only names are of use to others."""
     words = sys.orig_argv
-    if "-m" in words[:4]:
-        return shlex.join(["python", *words[words.index("-m") :]])
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    words = ["python", *words[words.index("-m") :]] if "-m" in words[:4] else sys.argv
+    return shlex.join([Path(word).name if Path(word).is_absolute() else word for word in words])
 
 
 @contextlib.contextmanager

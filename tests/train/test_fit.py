@@ -172,6 +172,22 @@ def test_refuses_checkpoints_of_other_runs(parts, tmp_path):
         fit(parts).restore(tmp_path / "b.ckpt")
 
 
+def test_checkpoints_of_other_versions(parts, tmp_path):
+    """Options that came later have their defaults; one that is not known cannot be honoured."""
+    run = fit(parts, epochs=1)
+    run.run(tmp_path / "a.ckpt", quiet=True)
+    state = checkpoint.load(tmp_path / "a.ckpt")
+    del state["teacher"], state["recipe"]["teacher"], state["recipe"]["augmentation"]["elastic"]
+    checkpoint.save(state, tmp_path / "older.ckpt")
+    again = fit(parts)
+    again.restore(tmp_path / "older.ckpt")
+    assert again.history == run.history
+    state["recipe"]["dst"]["magic"] = 1
+    checkpoint.save(state, tmp_path / "newer.ckpt")
+    with pytest.raises(OptionError, match=r"newer\.ckpt: .*magic"):
+        fit(parts).restore(tmp_path / "newer.ckpt")
+
+
 def test_a_last_batch_of_one_joins_the_batch_before(parts):
     assert len(parts[0].frames) % RECIPE.fit.batch == 1
     fit(parts, epochs=1).run(quiet=True)

@@ -101,6 +101,21 @@ def test_half_a_pixel_of_a_graded_image_is_the_mean_of_two():
     np.testing.assert_array_equal(moved[0, 0, 1], [0, 20, 30, 10])
 
 
+def test_elastic_motion_bends_smoothly():
+    """A bar stays one bar: its pixels move, neighbours together."""
+    rng = np.random.default_rng(3)
+    frames = np.zeros((300, 1, 24, 30), np.int8)
+    frames[:, 0, :, 12:17] = 64
+    moved = augment(frames, settings(elastic=1.0), rng)[:, 0, 5:19].astype(float)
+    centre = (moved * np.arange(30)).sum(2) / moved.sum(2) - 14
+    assert 0.5 < centre.std() < 1.0  # between the nodes an interpolation is a little less than they are
+    assert np.abs(centre.mean()) < 0.1
+    steps = np.abs(np.diff(centre, axis=1))
+    assert steps.mean() < 0.4
+    assert np.abs(centre[:, 8] - centre[:, 0]).mean() > 2 * steps.mean()
+    assert augment(frames, settings(elastic=1e-6), rng).tolist() == frames.tolist()
+
+
 def test_whole_pixels_flips_and_losses_keep_every_level():
     rng = np.random.default_rng(0)
     frames = rng.integers(-1, 2, (400, 2, 5, 6)).astype(np.int8)

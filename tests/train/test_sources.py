@@ -1,5 +1,7 @@
 """Windows of long recordings, and letters under a tactile sensor."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -90,6 +92,19 @@ def test_motion_keeps_events_on_the_sensor_and_drops_and_adds_some():
         frames = [stretch.draw(encoder, (2, 32, 32), amount, rng) for _ in range(20)]
         count[name] = np.mean([np.count_nonzero(frame) for frame in frames])
     assert count["far"] < count["dropped"] < count["still"] < count["noisy"]
+
+
+def test_half_of_the_windows_are_played_backwards():
+    """Bins in the other order, and what became brighter becomes darker."""
+    encoder = recipe(window="200ms", downsample=1, bins=2).encoder.encoder()
+    stretch = replace(windows.Stretch.of(stream(seconds=0.2), 0, 1), span=200_000)
+    rng = np.random.default_rng(0)
+    forwards = stretch.draw(encoder, (4, 32, 32), STILL, rng)
+    frames = [stretch.draw(encoder, (4, 32, 32), AugmentationSettings(reverse=True), rng) for _ in range(40)]
+    backwards = [not np.array_equal(frame, forwards) for frame in frames]
+    assert 10 <= sum(backwards) <= 30
+    for frame in np.array(frames)[backwards]:
+        np.testing.assert_array_equal(frame, forwards[::-1])
 
 
 def test_sensors_need_not_be_square(tmp_path):

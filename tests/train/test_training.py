@@ -139,6 +139,14 @@ def test_resume_takes_over_the_planned_epochs(tiny, tmp_path, monkeypatch):
             np.testing.assert_array_equal(array, other.arrays()[name])
 
 
+def test_the_command_kept_names_no_places(monkeypatch):
+    monkeypatch.setattr(sys, "orig_argv", ["python", "/opt/bin/gxevent"])
+    monkeypatch.setattr(sys, "argv", ["/opt/bin/gxevent", "train", "x", "--data", "/home/me/mnist", "--out", "a/b.gxn"])
+    assert training._command() == "gxevent train x --data mnist --out a/b.gxn"
+    monkeypatch.setattr(sys, "orig_argv", ["/usr/bin/python3", "-m", "gxevent.train.zoo", "digits", "--out", "/x/zoo"])
+    assert training._command() == "python -m gxevent.train.zoo digits --out zoo"
+
+
 def test_nothing_is_written_without_out(tiny, tmp_path):
     recipe, _ = tiny
     before = set(tmp_path.iterdir())

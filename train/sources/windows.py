@@ -1,9 +1,9 @@
 """``windows``: long recordings cut into windows of time, one recording a class or more, as users make them.
 
 What is learnt must hold for sessions not seen: every epoch cuts the training recordings anew, at random times, and
-moves each window's events at random: turned, scaled, shifted, mirrored, slower or faster, with events missing and
-events of noise. Validation windows come from stretches of the same recordings that training never sees, moved in the
-same ways, once and for all. Test windows are cut as ``gxevent run`` cuts them.
+moves each window's events at random: turned, scaled, shifted, mirrored, slower or faster, played backwards, with events
+missing and events of noise. Validation windows come from stretches of the same recordings that training never sees,
+moved in the same ways, once and for all. Test windows are cut as ``gxevent run`` cuts them.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ class Stretch:
         begin = int(rng.integers(0, self.span - length + 1))
         part = slice(*np.searchsorted(self.t, (begin, begin + length)))
         t, p = self.t[part] - begin, self.p[part]
+        if amount.reverse and rng.random() < 0.5:
+            t, p = length - 1 - t, ~p
         x, y = self._moved(part, amount, rng)
         stay = (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height)
         if amount.drop:

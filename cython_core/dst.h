@@ -1,0 +1,70 @@
+/* One Adam step and one discrete state transition of many weights: gxevent.train.rules.adam and
+ * gxevent.train.transition in one pass over the memory, which is what a step on a CPU costs.
+ *
+ *     first   <- first + (g - first) * (1 - beta1)              averages of the gradient g and its square
+ *     second  <- second * beta2 + g * g * (1 - beta2)
+ *     d        = -rate * first / (sqrt(second * correction) + eps)
+ *     rho      = clip(d, -1 - w, 1 - w) / dz                    in grid steps
+ *     kappa    = trunc(rho)
+ *     tau      = tanh(m * |rho - kappa|)
+ *     level   <- level + span * (kappa + sign(rho) * (uniform < tau))
+ *
+ * tanh is (1 - t) / (1 + t) of t = exp(-2x), good to 2e-7: what a draw in steps of 2**-24 can tell.
+ * The same source is compiled once for every instruction set (dst_kernel.h) and chosen at run time; all give the same
+ * bits, as no operation is contracted.
+ */
+#ifndef GXEVENT_DST_H
+#define GXEVENT_DST_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef struct {
+    float beta1, beta2; /* shares of a new gradient: 1 - beta */
+    float rate, correction, eps;
+    float unit, dz, m; /* value of one level, grid step, slope of the probability */
+    int32_t span;      /* levels a grid step: 2 in the binary space */
+} gx_dst_options;
+
+/* levels, first, second: INOUT [n]; gradient, uniform: IN [n]. */
+typedef void (*gx_adam_fn)(int8_t *restrict levels, const float *restrict gradient, float *restrict first,
+                           float *restrict second, const float *restrict uniform, ptrdiff_t n, gx_dst_options o);
+
+#define GX_SUFFIX generic
+#define GX_TARGET
+#include "dst_kernel.h"
+#undef GX_SUFFIX
+#undef GX_TARGET
+
+#if defined(__x86_64__) || defined(__i386__)
+#define GX_SUFFIX avx2
+#define GX_TARGET __attribute__((target("avx2")))
+#include "dst_kernel.h"
+#undef GX_SUFFIX
+#undef GX_TARGET
+
+#define GX_SUFFIX avx512
+#define GX_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")))
+#include "dst_kernel.h"
+#undef GX_SUFFIX
+#undef GX_TARGET
+#endif
+
+static inline int gx_adam_kernels(const char **names, gx_adam_fn *found)
+{
+    int n = 0;
+    names[n] = "generic", found[n++] = gx_adam_generic;
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2"))
+        names[n] = "avx2", found[n++] = gx_adam_avx2;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        names[n] = "avx512", found[n++] = gx_adam_avx512;
+#endif
+    return n;
+}
+
+#endif
