@@ -6,6 +6,7 @@ one unit's events: the hyperedge from its vertex to all vertices that listen.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -136,6 +137,13 @@ class Problem:
         return np.unique(self.pins[0])
 
     @cached_property
+    def steps(self) -> NDArray[np.int32]:
+        """Step of a frame in which each population sends, int32 (populations,)."""
+        names = list(self.graph.populations)
+        stays = [p.role == "sum" and not is_partial(self.graph, n) for n, p in self.graph.populations.items()]
+        return sending_steps(names, stays, [(p.source, p.target) for p in self.graph.projections.values()])
+
+    @cached_property
     def costs(self) -> tuple[int, int]:
         """Receiving work of one packet and of one synapse: picoseconds where the chip says, else one operation each."""
         latency = self.chip.latency
@@ -166,6 +174,7 @@ class Problem:
             "out_net": outward.astype(np.int32),
             "source": source.astype(np.int32),
             "weight": self.events[self.nets],
+            "step": self.steps[self.units.population_of[self.nets]],
             "size": self.size,
             "memory": self.memory,
             "need": self.need,
@@ -202,6 +211,18 @@ class Problem:
     def large(self) -> bool:
         """Whether single synapses are too many for the exact search."""
         return sum(p.rule.synapses for p in self.graph.projections.values()) > 20_000_000
+
+
+def sending_steps(names: Sequence[str], stays: Sequence[bool], joins: Sequence[tuple[str, str]]) -> NDArray[np.int32]:
+    """Longest way from the input for each population, in topological order; int32 (populations,).
+
+    Sums that stay on the core of their reader (``stays``) take no step of their own.
+    """
+    index = {name: i for i, name in enumerate(names)}
+    step = np.zeros(len(names), np.int32)
+    for i, name in enumerate(names):
+        step[i] = max((step[index[a]] + (not stays[index[a]]) for a, b in joins if b == name), default=0)
+    return step
 
 
 def unit_neurons(chip: Chip, role: str, partial: bool) -> int:
