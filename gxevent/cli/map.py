@@ -109,10 +109,19 @@ def command(
         raise click.UsageError("-o with several chips or methods writes a table: name a .json or .csv file")
     if figures and (single or not samples):
         raise click.UsageError("--figures draws a study: name several chips or methods, and --samples")
+    _check_folder(target)
     options = {"seed": seed, "budget": budget, "cores": cores, "balance": balance, "rise": rise / 100}
     return _study(
         graph, runs, activity, limit, save_activity, 0 if single else samples, options, target, figures, output
     )
+
+
+def _check_folder(target: Path | None) -> None:
+    """That the result can be written, said before anything takes time."""
+    from gxevent.errors import FormatError
+
+    if target is not None and not target.absolute().parent.is_dir():
+        raise FormatError(f"{target}: cannot be written (there is no folder {target.parent})")
 
 
 def _study(
@@ -253,10 +262,12 @@ def _export(
 ) -> int:
     from gxevent import files
     from gxevent.mapping import load_mapping
+    from gxevent.mapping.checker import refuse_broken
     from gxevent.mapping.export import export_mapping
     from gxevent.mapping.frames import open_frames
 
     mapping, loaded = load_mapping(path), files.load_graph(graph) if graph else None
+    refuse_broken(mapping, path)
     frames = open_frames(mapping, activity, loaded, limit)
     made = export_mapping(mapping, fmt, target, graph=loaded, frames=frames)
     output.show(made, [f"note: {note}" for note in made["notes"]] + [f"wrote {file}" for file in made["written"]])

@@ -52,10 +52,12 @@ def command(
     """
     from gxevent import files
     from gxevent.mapping import load_mapping
+    from gxevent.mapping.checker import refuse_broken
     from gxevent.mapping.frames import open_frames
     from gxevent.mapping.simulate import simulate
 
     loaded = load_mapping(mapping)
+    refuse_broken(loaded, mapping)
     if tokens and (sync or loaded.typed_chip().timing.mode) != "free":
         raise click.UsageError("--tokens goes with --sync free")
     with output.progress(samples, "simulating", "sample") as bar:

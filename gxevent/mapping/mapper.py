@@ -129,7 +129,7 @@ class _Pipeline:
         """Bring the partition within the limits; whether that came out."""
         if self.problem.large:
             return True
-        if self._mixed(state):
+        if self._mixed(state) or self._unable(used, state):
             return False
         searcher = Searcher(self.problem, used, self.seed)
         search = searcher.search(state)
@@ -148,6 +148,11 @@ class _Pipeline:
         """Whether a core holds several layers on a chip that takes one a core."""
         pairs = np.unique(np.stack([state.core, self.problem.group], axis=1)[self.problem.fixed == 0], axis=0)
         return self.problem.chip.granularity != "unit" and len(pairs) > len(np.unique(pairs[:, 0]))
+
+    def _unable(self, used: Cores, state: State) -> bool:
+        """Whether a core holds units that it cannot compute."""
+        have = used.arrays(self.problem)["have"]
+        return bool((self.problem.need & ~have[state.core]).any())
 
     def _improve(self, used: Cores, state: State) -> State:
         searcher = Searcher(self.problem, used, self.seed + 1)

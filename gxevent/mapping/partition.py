@@ -59,10 +59,12 @@ def _complete(problem: Problem, cores: Cores, core: Ints) -> Ints:
     core = core.copy()
     core[problem.fixed != 0] = len(cores)
     left = np.flatnonzero(core < 0)
+    have = cores.arrays(problem)["have"][: len(cores)]
     if left.size:
         used = np.bincount(core[core >= 0], weights=problem.size[core >= 0], minlength=len(cores))[: len(cores)]
         for v in left:
-            core[v] = used.argmin()
+            unable = (problem.need[v] & ~have) != 0
+            core[v] = np.where(unable & ~unable.all(), np.inf, used).argmin()
             used[core[v]] += problem.size[v]
     return core
 
@@ -73,11 +75,12 @@ def _arrays(problem: Problem, cores: Cores) -> dict[str, Any]:
 
 def _sequential(problem: Problem, cores: Cores) -> Ints:
     vertices = np.flatnonzero(problem.fixed == 0)
-    share = problem.size[vertices].sum() / len(cores)
+    whole_units = problem.chip.granularity == "unit"  # else layers end cores before they are full
+    share = problem.size[vertices].sum() / len(cores) if whole_units else np.inf
     if problem.large:
         return _blocks(problem, vertices, len(cores))
     order = np.arange(len(cores))
-    return Grower(_arrays(problem, cores)).fill(vertices, order, share, problem.chip.granularity != "unit")
+    return Grower(_arrays(problem, cores)).fill(vertices, order, share, not whole_units)
 
 
 def _blocks(problem: Problem, vertices: NDArray, count: int) -> Ints:

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gxevent.connectivity import Conv2d, Pool2d
+from gxevent.connectivity import Conv2d, Pool2d, Rule
 from gxevent.graph import EventGraph
 from gxevent.mapping.activity import Activity
 from gxevent.mapping.chip import NO_LIMIT, Chip, Core, whole
 from gxevent.mapping.units import Units
 
-MAX = 2
+ABILITIES = {"max": 2, "conv": 4, "dense": 8}
+"""Bits of what cores can do beside adding: an operation, or a kind of layer."""
 
 Ints = NDArray[np.int64]
 
@@ -87,11 +88,11 @@ class Problem:
 
     @cached_property
     def need(self) -> NDArray[np.int32]:
-        """Operations that each vertex needs beside adding."""
+        """Bits of ``ABILITIES`` that each vertex needs."""
         out = np.zeros(self.count, np.int32)
         for p in self.graph.projections.values():
-            if isinstance(p.rule, Pool2d) and p.rule.mode == "max":
-                out[self.vertex[self.units.range(p.target)]] = MAX
+            if need := ability(p.rule):
+                np.bitwise_or.at(out, self.vertex[self.units.range(p.target)], ABILITIES[need])
         return out
 
     @cached_property
@@ -211,6 +212,18 @@ class Problem:
     def large(self) -> bool:
         """Whether single synapses are too many for the exact search."""
         return sum(p.rule.synapses for p in self.graph.projections.values()) > 20_000_000
+
+
+def ability(rule: Rule) -> str:
+    """What a core must be able to do to hold the units that a projection leads to; nothing for plain sums."""
+    if isinstance(rule, Pool2d):
+        return "max" if rule.mode == "max" else ""
+    return ("conv" if isinstance(rule, Conv2d) else "dense") if rule.weighted else ""
+
+
+def abilities(core: Core) -> int:
+    """Bits of what a core can do."""
+    return sum(bit for name, bit in ABILITIES.items() if name in core.operations or name in core.layers)
 
 
 def sending_steps(names: Sequence[str], stays: Sequence[bool], joins: Sequence[tuple[str, str]]) -> NDArray[np.int32]:

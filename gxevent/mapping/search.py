@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gxevent.core._mapping import Search
 from gxevent.errors import CapacityError
 from gxevent.mapping.chip import NO_LIMIT, Chip
-from gxevent.mapping.problem import MAX, Problem
+from gxevent.mapping.problem import ABILITIES, Problem, abilities
 from gxevent.mapping.route import uses_trees
 
 EXACT_ROOM = 2**29
@@ -46,9 +46,16 @@ class Cores:
 
     @classmethod
     def near_port(cls, chip: Chip, count: int, port: bool) -> Cores:
-        """``count`` cores in a rectangle of routers beside the port, as square as it can be."""
-        if len(chip.cores) > 1 or count >= chip.core_count:
+        """``count`` cores in a rectangle of routers beside the port, as square as it can be.
+
+        Where cores differ, as many of each kind as there are; all where each is for one whole layer.
+        """
+        if count >= chip.core_count or (len(chip.cores) > 1 and chip.granularity == "layer"):
             return cls(chip, tuple(range(chip.core_count)), port)
+        if len(chip.cores) > 1:
+            kinds = np.array(chip.core_kinds())
+            rank = np.concatenate([np.arange(n) for n in np.bincount(kinds)])  # kinds lie one after the other
+            return cls(chip, tuple(sorted(np.lexsort((kinds, rank))[:count].tolist())), port)
         routers = -(-count // chip.per_router)
         width = min(chip.width, max(-(-routers // chip.height), int(np.ceil(np.sqrt(routers)))))
         left = min(max(chip.port[0] - width // 2, 0), chip.width - width)
@@ -72,7 +79,7 @@ class Cores:
         chip, kinds = self.chip, self.chip.core_kinds()
         of = [chip.cores[kinds[number]] for number in self.numbers]
         places = [chip.place(number)[:2] for number in self.numbers] + [chip.port] * self.port
-        have = [MAX * ("max" in core.operations) for core in of] + [MAX] * self.port
+        have = [abilities(core) for core in of] + [sum(ABILITIES.values())] * self.port
         limit = [problem.limits(core) for core in of] + [[NO_LIMIT] * 4] * self.port
         return {
             "limit": np.array(limit, np.int64),

@@ -129,11 +129,14 @@ def test_activity_of_the_graph_or_not_at_all(gxevent, digits, tmp_path):  # noqa
     refused(gxevent("map", tmp_path / "other.gxg", "--activity", kept, *options), "another graph", "measure it again")
 
 
-def test_usage(gxevent, graph):  # noqa: F811
+def test_usage(gxevent, graph, tmp_path):  # noqa: F811
     refused(gxevent("map", graph), "--chip")
     refused(gxevent("map", graph, "--chip", "loihi1", "--method", "magic"), "method", "hypergraph")
     refused(gxevent("map", graph, "--chip", "loihi1,loihi2", "-o", "m.txt"), ".json or .csv")
     refused(gxevent("map", graph, "--chip", "loihi1", "--figures", "x"), "several chips")
+    refused(gxevent("map", graph, "--chip", "loihi1,"), "expected a name")
+    options = ("--chip", "loihi1", "-o", tmp_path / "none" / "m.json")
+    refused(gxevent("map", graph, *options), "no folder")
     refused(gxevent("map", graph, "--chip", "loihi1,loihi9", *QUICK[2:]), "no chip 'loihi9'")
 
 

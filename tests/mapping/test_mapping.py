@@ -225,6 +225,19 @@ def test_the_checker_finds_what_hands_break(spoil, words):
     assert check_mapping(mapping, graph) == []
 
 
+def test_kinds_of_cores_run_kinds_of_layers(digits):
+    """Akida's convolution processors take no dense layer: the mapper keeps to it, the checker finds it by itself."""
+    mapping = map_graph(digits, load_chip("akida"), method="grown", budget=0.1)
+    kinds = {name: {e.kind for e in mapping.cores if name in e.units} for name in ("dense1", "dense2")}
+    assert not any("CNP" in found for found in kinds.values())
+    broken = msgspec.json.decode(msgspec.json.encode(mapping), type=Mapping)
+    for core in broken.chip["cores"]:
+        core["layers"] = ["conv"]
+    assert any("layer 'dense1' is dense, a FNP" in problem for problem in check_mapping(broken, digits))
+    with pytest.raises(Infeasible, match="layer 'dense1': dense layer: no core runs one"):
+        map_graph(line_graph(), chip(2, 1, layers=["conv"]))
+
+
 def test_memory_rules_by_hand():
     """Two axons of 5 synapses: blocks of 4 and 1, 10 + 4 * 8 = 42 -> 64 bits and 18 -> 32 bits; 192 in all."""
     packing = {
