@@ -7,269 +7,169 @@ machine: integers decide, and a move count, never a clock, ends the search.
 """
 
 include "_mapping_state.pxi"
+include "_mapping_moves.pxi"
 
 
-cdef class Search(State):
+cdef class Search(Moves):
     """A :class:`State` (see there for the arrays) and the moves that improve it, in place."""
 
-    # ------------------------------------------------------------------------------------------- moves of vertices
+    # -------------------------------------------------------------------------------------- relief of busy receivers
 
-    cdef inline uint64_t _random(self) noexcept nogil:
-        cdef uint64_t z
-        self.state += <uint64_t>0x9E3779B97F4A7C15
-        z = self.state
-        z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
-        z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
-        return z ^ (z >> 31)
-
-    cdef inline int64_t _below(self, int64_t n) noexcept nogil:
-        return <int64_t>((self._random() >> 33) * <uint64_t>n >> 31)
-
-    cdef inline double _unit(self) noexcept nogil:
-        return <double>(self._random() >> 11) * 1.1102230246251565e-16
-
-    cdef inline double _hinge(self, int64_t value) noexcept nogil:
-        return <double>(value - self.receive_cap) if value > self.receive_cap else 0.0
-
-    cdef double _change(self, Py_ssize_t v, int a, int b, bint* fits) noexcept nogil:
-        """Cost of moving vertex v from core a to core b (links' load aside); whether core b can take it."""
-        cdef int sa = self.slot[a], sb = self.slot[b], w = self.width
-        cdef uint64_t bit_a = <uint64_t>1 << self.y[sa], bit_b = <uint64_t>1 << self.y[sb]
-        cdef uint64_t keep_a, keep_b
-        cdef uint64_t *col
-        cdef int64_t delta = 0, entering = 0, gain_a = 0, gain_b = 0, wt
-        cdef Py_ssize_t i, e
-        cdef bint leave, enter
-        for i in range(self.in_start[v], self.in_start[v + 1]):
-            e = self.in_net[i]
-            wt = self.weight[e]
-            leave = self.count[e * self.K + a] == 1
-            enter = self.count[e * self.K + b] == 0
-            gain_a -= wt * (self.model[3] * self.in_weight[i] + (self.model[2] if leave else 0))
-            gain_b += wt * (self.model[3] * self.in_weight[i] + (self.model[2] if enter else 0))
-            entering += enter
-            if self.unicast:
-                if enter:
-                    delta += wt * self._cost(self.core[self.source[e]], b)
-                if leave:
-                    delta -= wt * self._cost(self.core[self.source[e]], a)
-            elif (leave or enter) and wt:
-                col = &self.column[e * w]
-                keep_a, keep_b = col[self.x[sa]], col[self.x[sb]]
-                if leave and not self._shared(e, a):
-                    col[self.x[sa]] &= ~bit_a
-                if enter:
-                    col[self.x[sb]] |= bit_b
-                delta += wt * (self._span(e, self.core[self.source[e]]) - self.length[e])
-                col[self.x[sb]] = keep_b
-                col[self.x[sa]] = keep_a
-        for i in range(self.out_start[v], self.out_start[v + 1]):
-            e = self.out_net[i]
-            if self.weight[e]:
-                delta += self.weight[e] * (self._span(e, b) - self.length[e])
-        fits[0] = (
-            self.neurons[b] + self.size[v] <= self.limit[b, 0]
-            and (self.axons[b] + entering) * self.model[0] <= self.limit[b, 1]
-            and (self.axons[b] + entering) * self.model[1] + self.stored[b] + self.memory[v] <= self.limit[b, 3]
-        )
-        return <double>delta + self.receive_price * (
-            self._hinge(self.receive[a] + gain_a) - self._hinge(self.receive[a])
-            + self._hinge(self.receive[b] + gain_b) - self._hinge(self.receive[b])
-        )
-
-    cdef void _move(self, Py_ssize_t v, int a, int b) noexcept nogil:
-        """Move vertex v from core a to core b."""
-        cdef Py_ssize_t i, e
-        cdef int64_t before = self._excess(a) + self._excess(b), outside = 0
-        cdef int s
-        cdef double hinge = self._hinge(self.receive[a]) + self._hinge(self.receive[b])
-        cdef int32_t last
-        cdef bint leave, enter
-        for i in range(self.out_start[v], self.out_start[v + 1]):
-            e = self.out_net[i]
-            self._lay(e, -1)
-            last = self._targets(e)
-            self.out[a] -= last - (self.count[e * self.K + a] > 0)
-            self.out[b] += last - (self.count[e * self.K + b] > 0)
-        self.core[v] = b
-        for i in range(self.out_start[v], self.out_start[v + 1]):
-            e = self.out_net[i]
-            last = self._span(e, b)
-            self.traffic += self.weight[e] * (last - self.length[e])
-            self.length[e] = last
-            self._lay(e, 1)
-        for i in range(self.in_start[v], self.in_start[v + 1]):
-            e = self.in_net[i]
-            s = self.core[self.source[e]]
-            leave = self.count[e * self.K + a] == 1
-            enter = self.count[e * self.K + b] == 0
-            self.receive[a] -= self.weight[e] * self.model[3] * self.in_weight[i]
-            self.receive[b] += self.weight[e] * self.model[3] * self.in_weight[i]
-            if not (leave or enter):
-                self.count[e * self.K + a] -= 1
-                self.count[e * self.K + b] += 1
+    cdef int _loaded(self, int32_t[::1] found, double share) noexcept nogil:
+        """Cores whose receiving work is above this share of a cap, into ``found`` OUT (K,); their number."""
+        cdef int c, s, n = 0
+        cdef bint above
+        for c in range(<int>self.K):
+            if self.kind[c] < 0 or self.member_n[c] == 0:
                 continue
-            if s != a and s != b:
-                outside -= self._over_out(s)
-            self._lay(e, -1)
-            self.count[e * self.K + a] -= 1
-            if leave:
-                self._leave(e, a)
-            if enter:
-                self._enter(e, b)
-            self.count[e * self.K + b] += 1
-            last = self._span(e, s)
-            self.traffic += self.weight[e] * (last - self.length[e])
-            self.length[e] = last
-            self._lay(e, 1)
-            if s != a and s != b:
-                outside += self._over_out(s)
-        self.neurons[a] -= self.size[v]
-        self.neurons[b] += self.size[v]
-        self.stored[a] -= self.memory[v]
-        self.stored[b] += self.memory[v]
-        self.core_group_n[a] -= 1
-        self.core_group_n[b] += 1
-        self.core_group[b] = self.group[v]
-        last = self.members[self.member_start[a] + self.member_n[a] - 1]
-        self.members[self.member_start[a] + self.member_at[v]] = last
-        self.member_at[last] = self.member_at[v]
-        self.member_n[a] -= 1
-        self.members[self.member_start[b] + self.member_n[b]] = <int32_t>v
-        self.member_at[v] = self.member_n[b]
-        self.member_n[b] += 1
-        self.overflow += self._excess(a) + self._excess(b) - before + outside
-        self.receive_over += self._hinge(self.receive[a]) + self._hinge(self.receive[b]) - hinge
-
-    cdef inline int64_t _over_out(self, int c) noexcept nogil:
-        return self.out[c] - self.limit[c, 2] if self.out[c] > self.limit[c, 2] else 0
-
-    cdef inline int32_t _targets(self, Py_ssize_t e) noexcept nogil:
-        """Number of cores that net e reaches."""
-        cdef int32_t n = 0
-        cdef Py_ssize_t c
-        for c in range(self.K):
-            n += self.count[e * self.K + c] > 0
+            above = <double>self.receive[c] > share * <double>self.receive_cap
+            for s in range(self.steps):
+                above |= <double>self.received[c * self.steps + s] > share * <double>self.step_cap[s]
+            if above:
+                found[n] = c
+                n += 1
         return n
 
-    cdef inline int _towards(self, Py_ssize_t v) noexcept nogil:
-        """A core that vertex v might prefer: where a neighbour lies, or a core beside it; -1 when there is none."""
-        cdef int64_t n_in = self.in_start[v + 1] - self.in_start[v], n_out = self.out_start[v + 1] - self.out_start[v]
-        cdef int64_t r
-        cdef Py_ssize_t e
-        cdef int c, s
-        if n_in + n_out == 0:
-            return -1
-        r = self._below(16)
-        if r == 0:
-            return <int>self._below(self.K)
-        if n_out and (n_in == 0 or r & 1):
-            e = self.out_net[self.out_start[v] + self._below(n_out)]
-        else:
-            e = self.in_net[self.in_start[v] + self._below(n_in)]
-            if r & 2:
-                c = self.core[self.source[e]]
-                return self._beside(c) if r & 4 else c
-        if self.pin_start[e + 1] == self.pin_start[e]:
-            return -1
-        c = self.core[self.pin[self.pin_start[e] + self._below(self.pin_start[e + 1] - self.pin_start[e])]]
-        return self._beside(c) if (r & 12) == 12 else c
+    cdef int _lighter(self, Py_ssize_t v, int a) noexcept nogil:
+        """A core that might take vertex v from core a, which is too busy: with shared nets, near, or any."""
+        cdef int64_t r = self._below(8)
+        if r < 5:
+            return self._towards(v)
+        return self._beside(a) if r < 6 else <int>self._below(self.K)
 
-    cdef inline int _beside(self, int c) noexcept nogil:
-        """A core at the same or a neighbouring router."""
-        cdef int s = self.slot[c], x, y, router, n
-        cdef int64_t r = self._below(5)
-        x = self.x[s] + (r == 1) - (r == 2)
-        y = self.y[s] + (r == 3) - (r == 4)
-        if self.torus:
-            x, y = (x + self.width) % self.width, (y + self.height) % self.height
-        if x < 0 or y < 0 or x >= self.width or y >= self.height:
-            return c
-        router = y * self.width + x
-        n = self.router_start[router + 1] - self.router_start[router]
-        if n == 0:
-            return c
-        return self.core_at[self.router_slot[self.router_start[router] + self._below(n)]]
-
-    cdef inline bint _allowed(self, Py_ssize_t v, int b) noexcept nogil:
-        if self.kind[b] < 0 or self.need[v] & ~self.have[b]:
-            return False
-        return not self.exclusive or self.core_group_n[b] == 0 or self.core_group[b] == self.group[v]
-
-    cdef inline bint _accept(self, double delta, double temperature) noexcept nogil:
-        return delta <= 0 or (temperature > 0 and self._unit() < exp(-delta / temperature))
-
-    cdef bint _settle(self, double links, int64_t over, double temperature) noexcept nogil:
-        """After a move: whether links and limits let it stand."""
-        if self.overflow > over:
-            return False
-        return self._accept(self.link_price * (self.link_over - links), temperature)
-
-    cdef void _try_vertex(self, double temperature) noexcept nogil:
-        cdef Py_ssize_t v = self.movable[self._below(self.movable.shape[0])], u
-        cdef int a = self.core[v], b = self._towards(v)
+    cdef void _try_relief(self, int a, double temperature) noexcept nogil:
+        """Let a vertex leave core a for a lighter one; where that is full, for one of those there."""
+        cdef Py_ssize_t v, u, best = -1
+        cdef int b, i
         cdef bint fits = False, other = False
-        cdef double delta, links = self.link_over
+        cdef double delta, back, least = 0, links = self.link_over
         cdef int64_t over = self.overflow
-        if b < 0 or b == a or not self._allowed(v, b):
+        if self.member_n[a] == 0:
+            return
+        v = self.members[self.member_start[a] + self._below(self.member_n[a])]
+        b = self._lighter(v, a)
+        if self.fixed[v] or b < 0 or b == a or not self._allowed(v, b):
             return
         delta = self._change(v, a, b, &fits)
-        if fits and (self.overflow == 0 or self._excess(a) == 0 or self._excess(b)):
+        if fits:
             if self._accept(delta, temperature):
                 self._move(v, a, b)
                 if not self._settle(links, over, temperature):
                     self._move(v, b, a)
             return
-        if fits:  # core a is beyond a limit: away from it whatever it costs
-            self._move(v, a, b)
-            if self.overflow >= over:
-                self._move(v, b, a)
-            return
         if self.member_n[b] == 0 or self.exclusive:
             return
-        u = self.members[self.member_start[b] + self._below(self.member_n[b])]
-        if self.fixed[u] or not self._allowed(u, a):
+        for i in range(6):
+            u = self.members[self.member_start[b] + self._below(self.member_n[b])]
+            if self.fixed[u] or not self._allowed(u, a):
+                continue
+            back = self._change(u, b, a, &other)
+            if best < 0 or back < least:
+                best, least = u, back
+        if best < 0 or not self._accept(delta + least, 2 * temperature):
             return
         self._move(v, a, b)
-        delta += self._change(u, b, a, &other)
+        delta += self._change(best, b, a, &other)
         if self._accept(delta, temperature):
-            self._move(u, b, a)
+            self._move(best, b, a)
             if self._settle(links, over, temperature):
                 return
-            self._move(u, a, b)
+            self._move(best, a, b)
         self._move(v, b, a)
 
-    def vertices(self, int64_t moves, double hot, double cold):
-        """Anneal by moving vertices: ``moves`` proposals, temperature falling from ``hot`` to ``cold``."""
-        cdef int64_t i
-        cdef double temperature
-        if self.movable.shape[0] == 0:
+    cdef double _price_of(self, int a, int b) noexcept nogil:
+        return <double>self.traffic + self.receive_price * (self._over(a) + self._over(b))
+
+    cdef inline bint _alike(self, Py_ssize_t v, Py_ssize_t u) noexcept nogil:
+        """Whether two vertices listen to the same nets, by number, first and last."""
+        cdef int64_t i = self.in_start[v], j = self.in_start[u], n = self.in_start[v + 1] - i
+        return n == self.in_start[u + 1] - j and n > 0 and self.in_net[i] == self.in_net[j] \
+            and self.in_net[i + n - 1] == self.in_net[j + n - 1]
+
+    cdef void _try_group(self, int a, int32_t[::1] went, double temperature) noexcept nogil:
+        """Let vertices that listen to the same nets leave core a together: the nets arrive once for all of them.
+
+        Others come back where the new core is full. ``went`` OUT holds the vertices that moved, to be moved back.
+        """
+        cdef int64_t most = 2 + self._below(GROUP // 2 - 2), r = self._below(4), over = self.overflow
+        cdef Py_ssize_t v = self.members[self.member_start[a] + self._below(self.member_n[a])], u, best
+        cdef int b = self._towards(v) if r == 0 else self._beside(a) if r < 3 else <int>self._below(self.K)
+        cdef int i, n = 0, back
+        cdef bint fits = False
+        cdef double before, cost, least = 0
+        if self.fixed[v] or b < 0 or b == a or self.exclusive or not self._allowed(v, b):
             return
+        before = self._price_of(a, b)
+        i = 0
+        while i < self.member_n[a] and n < most:
+            u = self.members[self.member_start[a] + i]
+            if self._alike(v, u) and not self.fixed[u] and self._allowed(u, b):
+                self._move(u, a, b)  # the last member takes its place in the list
+                went[n] = <int32_t>u
+                n += 1
+            else:
+                i += 1
+        back = n
+        while self.overflow > over and back < GROUP:
+            best = -1
+            for i in range(6):
+                u = self.members[self.member_start[b] + self._below(self.member_n[b])]
+                if self.fixed[u] or self._alike(v, u) or not self._allowed(u, a):
+                    continue
+                cost = self._change(u, b, a, &fits)
+                if best < 0 or cost < least:
+                    best, least = u, cost
+            if best < 0:
+                break
+            self._move(best, b, a)
+            went[back] = <int32_t>best
+            back += 1
+        if self.overflow <= over and self._accept(self._price_of(a, b) - before, temperature):
+            return
+        for i in range(back - 1, -1, -1):
+            if i < n:
+                self._move(went[i], b, a)
+            else:
+                self._move(went[i], a, b)
+
+    def groups(self, int64_t moves, double temperature):
+        """Let groups of vertices leave cores whose receiving work is above a cap; whether none is above in the end."""
+        cdef int64_t i
+        cdef int n
+        cdef int32_t[::1] found = np.zeros(self.K, np.int32), went = np.zeros(GROUP, np.int32)
         self._reprice()
         with nogil:
             for i in range(moves):
-                temperature = hot * exp(log(cold / hot) * <double>i / <double>moves) if hot > 0 else 0.0
-                self._try_vertex(temperature)
+                n = self._loaded(found, 1.0)
+                if n == 0:
+                    break
+                self._try_group(found[self._below(n)], went, temperature)
+        return self._loaded(found, 1.0) == 0
 
-    def typical(self, int64_t samples):
-        """Mean cost of moves that raise it: the scale of a temperature."""
-        cdef int64_t i, n = 0
-        cdef Py_ssize_t v
-        cdef int b
-        cdef bint fits
-        cdef double delta, total = 0
+    def relieve(self, int64_t moves, double hot, double cold, double share=1.0):
+        """As :meth:`vertices`, every other proposal from a core whose receiving work is above ``share`` of a cap.
+
+        With a share of 1 it ends early when no core is above a cap any more. Returns whether that is so at the end.
+        """
+        cdef int64_t i
+        cdef double temperature
+        cdef int n = 0
+        cdef int32_t[::1] found = np.zeros(self.K, np.int32)
         if self.movable.shape[0] == 0:
-            return 0.0
-        for i in range(samples):
-            v = self.movable[self._below(self.movable.shape[0])]
-            b = self._towards(v)
-            if b < 0 or b == self.core[v] or not self._allowed(v, b):
-                continue
-            delta = self._change(v, self.core[v], b, &fits)
-            if delta > 0:
-                total += delta
-                n += 1
-        return total / n if n else 0.0
+            return False
+        self._reprice()
+        with nogil:
+            for i in range(moves):
+                if i % 64 == 0:
+                    n = self._loaded(found, share)
+                    if n == 0 and share >= 1:
+                        break
+                temperature = hot * exp(log(cold / hot) * <double>i / <double>moves) if hot > 0 else 0.0
+                if i & 1 or n == 0:
+                    self._try_vertex(temperature)
+                else:
+                    self._try_relief(found[self._below(n)], temperature)
+        return self._loaded(found, 1.0) == 0
 
     # ---------------------------------------------------------------------------------------------- moves of cores
 
@@ -324,6 +224,47 @@ cdef class Search(State):
             if c >= 0 and self.count[e * self.K + c]:
                 self.column[at] |= bit
                 return
+
+    def _flow(self):
+        """Packets between cores, float64 (K, K), both ways added."""
+        made = np.zeros((self.K, self.K))
+        cdef double[:, ::1] flow = made
+        cdef Py_ssize_t e, c, s
+        with nogil:
+            for e in range(self.N):
+                s = self.core[self.source[e]]
+                for c in range(self.K):
+                    if c != s and self.count[e * self.K + c]:
+                        flow[s, c] += <double>self.weight[e]
+                        flow[c, s] += <double>self.weight[e]
+        return made
+
+    def arrange(self, int64_t moves, double hot, double cold):
+        """Anneal places by packets times links, which is soon counted; a first approach to :meth:`places`.
+
+        Temperatures are shares of the mean cost of a core's packets.
+        """
+        cdef double[:, ::1] flow = self._flow()
+        cdef int64_t i
+        cdef int a, b, c, at, to, slots = <int>self.x.shape[0]
+        cdef double delta, temperature, mean = 2.0 * np.asarray(flow).sum() / max(self.K, 1)
+        with nogil:
+            for i in range(moves):
+                temperature = mean * hot * exp(log(cold / hot) * <double>i / <double>moves)
+                a, to = <int>self._below(self.K), <int>self._below(slots)
+                b, at = self.core_at[to], self.slot[a]
+                if a == b or b < 0 or self.kind[a] < 0 or self.kind[b] != self.kind[a]:
+                    continue
+                delta = 0
+                for c in range(<int>self.K):
+                    if c != a and c != b:
+                        delta += (flow[a, c] - flow[b, c]) * <double>(
+                            self._apart(to, self.slot[c]) - self._apart(at, self.slot[c])
+                        )
+                if self._accept(delta, temperature):
+                    self.slot[a], self.slot[b] = to, at
+                    self.core_at[to], self.core_at[at] = a, b
+        self._tally()
 
     def places(self, int64_t moves, double hot, double cold):
         """Anneal by letting cores of one kind trade places (or take an empty one)."""

@@ -23,6 +23,7 @@ cdef extern from *:
     int gx_high(unsigned long long m) noexcept nogil
 
 cdef enum:
+    GROUP = 48      # vertices that move at once, those that come back included
     EAST = 0
     WEST = 1
     SOUTH = 2       # towards larger y
@@ -37,7 +38,8 @@ cdef class State:
     pin_start int64 (N+1,), pin int32, pin_weight int32: vertices of each net, and synapses it has in each of them
     in_start int64 (V+1,), in_net int32, in_weight int32: the same, by vertex
     out_start int64 (V+1,), out_net int32: nets that leave each vertex; source int32 (N,): its inverse
-    weight int64 (N,): events; size int32 (V,): neurons; memory int64 (V,): bits of its synapses; need int32 (V,), have int32 (K,): capability bits
+    weight int64 (N,): events; step int32 (N,): step of a frame in which they are sent, from 0
+    size int32 (V,): neurons; memory int64 (V,): bits of its synapses; need int32 (V,), have int32 (K,): capability bits
     group int32 (V,): layer of a vertex; with ``exclusive`` a core takes one layer only
     fixed int8 (V,): vertices that never move
     limit int64 (K, 4): neurons, axons in, axons out, memory bits; model int64 (4,): axons a net takes, bits an axon,
@@ -47,7 +49,7 @@ cdef class State:
     """
 
     cdef int64_t[::1] pin_start, in_start, out_start, weight, model, memory
-    cdef int32_t[::1] pin, pin_weight, in_net, in_weight, out_net, source, size, need, have, group
+    cdef int32_t[::1] pin, pin_weight, in_net, in_weight, out_net, source, step, size, need, have, group
     cdef int8_t[::1] fixed
     cdef int64_t[:, ::1] limit
     cdef readonly object arrays
@@ -56,7 +58,8 @@ cdef class State:
     cdef uint16_t[::1] count
     cdef uint64_t[::1] column
     cdef int32_t[::1] length, stamp, member_start, touched
-    cdef int64_t[::1] load, neurons, axons, out, stored, receive
+    cdef int64_t[::1] load, neurons, axons, out, stored, receive, received, step_cap, less, more
+    cdef int steps
     cdef int32_t[::1] members, member_at, member_n, core_group, core_group_n
     cdef int width, height, torus, exclusive, unicast
     cdef Py_ssize_t V, N, K
@@ -65,7 +68,7 @@ cdef class State:
     cdef readonly int64_t traffic
     cdef public int64_t receive_cap, link_cap
     cdef public double receive_price, link_price
-    cdef double link_over, receive_over
+    cdef double link_over
     cdef int64_t overflow
 
     def __init__(self, dict a, int width, int height, bint torus, bint exclusive, bint unicast, uint64_t seed):
@@ -74,13 +77,16 @@ cdef class State:
         self.in_start, self.in_net, self.in_weight = a["in_start"], a["in_net"], a["in_weight"]
         self.out_start, self.out_net, self.source = a["out_start"], a["out_net"], a["source"]
         self.weight, self.size, self.fixed, self.group = a["weight"], a["size"], a["fixed"], a["group"]
-        self.memory = a["memory"]
+        self.memory, self.step = a["memory"], a["step"]
+        self.steps = int(np.max(a["step"], initial=0)) + 1
         self.need, self.have, self.limit, self.model = a["need"], a["have"], a["limit"], a["model"]
         self.core, self.slot, self.x, self.y, self.kind = a["core"], a["slot"], a["x"], a["y"], a["kind"]
         self.width, self.height, self.torus, self.exclusive, self.unicast = width, height, torus, exclusive, unicast
         self.V, self.N, self.K = self.size.shape[0], self.weight.shape[0], self.slot.shape[0]
         self.state = seed * <uint64_t>0x9E3779B97F4A7C15 + <uint64_t>0x1234567
         self.receive_cap = self.link_cap = <int64_t>1 << 62
+        self.step_cap = np.full(self.steps, 1 << 62, np.int64)
+        self.less, self.more = np.zeros((2, self.steps), np.int64)
         self.receive_price = self.link_price = 0.0
         self.mark = 0
         self._routers()
@@ -108,15 +114,16 @@ cdef class State:
         self.touched = np.zeros(self.N, np.int32)
         self.load = np.zeros(4 * self.width * self.height, np.int64)
         self.neurons, self.axons, self.out, self.stored, self.receive = np.zeros((5, self.K), np.int64)
+        self.received = np.zeros(self.K * self.steps, np.int64)
         self.core_group = np.full(self.K, -1, np.int32)
         self.core_group_n = np.zeros(self.K, np.int32)
         self._lists(core, counts)
         self._sums()
 
     def _lists(self, core, counts):
-        # A vertex has at least one neuron, so a core within its limits holds no more vertices than neurons; two more
-        # for a swap under way.
-        room = np.minimum(np.asarray(self.limit)[:, 0], self.V) + counts + 2
+        # A vertex has at least one neuron, so a core within its limits holds no more vertices than neurons; more for
+        # a swap, or a group, under way.
+        room = np.minimum(np.asarray(self.limit)[:, 0], self.V) + counts + GROUP + 2
         start = (np.cumsum(room) - room).astype(np.int64)
         total = int(room.sum())
         if total > (1 << 30):
@@ -146,7 +153,7 @@ cdef class State:
                 if self.count[e * self.K + c] == 0:
                     self._enter(e, c)
                 self.count[e * self.K + c] += 1
-                self.receive[c] += self.weight[e] * self.model[3] * self.pin_weight[i]
+                self._take(c, e, self.weight[e] * self.model[3] * self.pin_weight[i])
             self.length[e] = self._span(e, self.core[self.source[e]])
             self.traffic += self.weight[e] * self.length[e]
             self._lay(e, 1)
@@ -159,12 +166,14 @@ cdef class State:
         for i in range(self.load.shape[0]):
             if self.load[i] > self.link_cap:
                 self.link_over += self.load[i] - self.link_cap
-        self.receive_over = 0
         self.overflow = 0
         for i in range(self.K):
-            if self.receive[i] > self.receive_cap:
-                self.receive_over += self.receive[i] - self.receive_cap
             self.overflow += self._excess(i)
+
+    cdef inline void _take(self, int c, Py_ssize_t e, int64_t work) noexcept nogil:
+        """Core c gets more (or less) receiving work from net e: in the step in which it sends, and in all."""
+        self.receive[c] += work
+        self.received[c * self.steps + self.step[e]] += work
 
     cdef inline int64_t _excess(self, Py_ssize_t c) noexcept nogil:
         """How far a core is beyond its limits."""
@@ -188,7 +197,7 @@ cdef class State:
         cdef int s = self.slot[c]
         self.column[e * self.width + self.x[s]] |= <uint64_t>1 << self.y[s]
         self.axons[c] += 1
-        self.receive[c] += self.weight[e] * self.model[2]
+        self._take(c, e, self.weight[e] * self.model[2])
         if c != self.core[self.source[e]]:
             self.out[self.core[self.source[e]]] += 1
 
@@ -197,7 +206,7 @@ cdef class State:
         if not self._shared(e, c):
             self.column[e * self.width + self.x[self.slot[c]]] &= ~(<uint64_t>1 << self.y[self.slot[c]])
         self.axons[c] -= 1
-        self.receive[c] -= self.weight[e] * self.model[2]
+        self._take(c, e, -self.weight[e] * self.model[2])
         if c != self.core[self.source[e]]:
             self.out[self.core[self.source[e]]] -= 1
 
@@ -252,7 +261,11 @@ cdef class State:
 
     cdef inline int _distance(self, int a, int b) noexcept nogil:
         """Links between the routers of two cores."""
-        cdef int dx = self.x[self.slot[a]] - self.x[self.slot[b]], dy = self.y[self.slot[a]] - self.y[self.slot[b]]
+        return self._apart(self.slot[a], self.slot[b])
+
+    cdef inline int _apart(self, int p, int q) noexcept nogil:
+        """Links between the routers at two slots."""
+        cdef int dx = self.x[p] - self.x[q], dy = self.y[p] - self.y[q]
         dx, dy = dx if dx >= 0 else -dx, dy if dy >= 0 else -dy
         if self.torus:
             dx = dx if 2 * dx <= self.width else self.width - dx
@@ -356,8 +369,11 @@ cdef class State:
         return self.overflow
 
     def tally(self):
-        """Copies of the current sums: link loads; receiving work, axons in and out, neurons, memory of the cores."""
+        """Copies of the current sums: link loads; receiving work (in all, and by step), axons in and out, neurons, memory
+        of the cores."""
         return {
+            "received": np.array(self.received).reshape(self.K, self.steps),
+        } | {
             name: np.array(values)
             for name, values in (
                 ("load", self.load), ("receive", self.receive), ("axons", self.axons), ("out", self.out),

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from gxevent.cli.common import Output, example, output_options, table
-
-if TYPE_CHECKING:
-    from gxevent.mapping.frames import Frames
-    from gxevent.mapping.mapping import Mapping
 
 
 @click.command(
@@ -54,14 +50,18 @@ def command(
     The activity must be of the graph that was mapped. Everything assumed, and every cost that the chip does not
     publish, is listed under "assumptions". Counts are totals over the samples, energy is the mean of a sample.
     """
+    from gxevent import files
     from gxevent.mapping import load_mapping
+    from gxevent.mapping.checker import refuse_broken
+    from gxevent.mapping.frames import open_frames
     from gxevent.mapping.simulate import simulate
 
     loaded = load_mapping(mapping)
+    refuse_broken(loaded, mapping)
     if tokens and (sync or loaded.typed_chip().timing.mode) != "free":
         raise click.UsageError("--tokens goes with --sync free")
     with output.progress(samples, "simulating", "sample") as bar:
-        frames = _frames(loaded, activity, graph, samples)
+        frames = open_frames(loaded, activity, files.load_graph(graph) if graph else None, samples)
         result = simulate(loaded, frames, sync=sync, buffers=buffers or None, tokens=tokens, progress=bar.update)
     lines = _lines(result.summary())
     if figures:
@@ -69,21 +69,6 @@ def command(
 
         lines += [f"wrote {path}" for path in write_figures(result, figures)]
     output.show(result.summary(), lines)
-
-
-def _frames(mapping: Mapping, activity: Path | None, graph: Path | None, samples: int | None) -> Frames:
-    from gxevent import files
-    from gxevent.events import open_dataset
-    from gxevent.mapping.activity import is_activity_file
-    from gxevent.mapping.frames import all_at_once, load_counts, measured_frames, spread_frames
-
-    if activity is None:
-        return all_at_once(mapping)
-    if is_activity_file(activity):
-        return spread_frames(load_counts(activity, mapping), mapping, samples)
-    if graph is None:
-        raise click.UsageError(f"--activity {activity} is data: give the mapped graph too, --graph NET.gxg")
-    return measured_frames(mapping, files.load_graph(graph), open_dataset(activity, limit=samples))
 
 
 def _lines(s: dict[str, Any]) -> list[str]:

@@ -195,7 +195,8 @@ def _merged(problem: Problem, core: NDArray[np.int32], routes: dict[str, list[Ro
 def traffic(
     problem: Problem, core: NDArray[np.int32], routes: dict[str, list[Route]], links: dict[str, Pairs]
 ) -> dict[str, Any]:
-    """Figures of a mapping by frame: packets, traffic in both conventions, busiest link, sender and receiver."""
+    """Figures of a mapping by frame: packets, traffic in both conventions, busiest link, sender and receiver (over a
+    whole frame, and of each step by itself)."""
     chip, frames = problem.chip, problem.activity.windows
     forked, single = Counter(), Counter()
     packets = 0
@@ -209,20 +210,11 @@ def traffic(
             forked[link] += events
         for link in unicast_links(chip, begin, ends):
             single[link] += events
-    receiving = np.zeros(chip.core_count)
+    read, by_step = _receiving(problem, links)
+    receiving = by_step.sum(axis=0)
     packet, synapse = problem.costs
-    read, arrivals = 0, []
-    for unit, to, number in links.values():
-        work = problem.events[unit] * number.astype(np.int64)
-        read += int(work.sum())
-        receiving += np.bincount(to, weights=work * synapse, minlength=chip.core_count)
-        arrivals.append(unit * chip.core_count + to)
-    arrived = np.unique(np.concatenate(arrivals))
-    receiving += np.bincount(
-        arrived % chip.core_count,
-        weights=problem.events[arrived // chip.core_count] * packet,
-        minlength=chip.core_count,
-    )
+    timed = (packet, synapse) != (1, 1)
+    scale = frames * (1000 if timed else 1)
     used = forked if uses_trees(chip) else single
     busiest = int(receiving.argmax())
     sender = max(((n, -c) for c, n in sending.items() if c != PORT), default=(0, -PORT))
@@ -237,8 +229,27 @@ def traffic(
         "busiest_sending": {"core": -sender[1], "packets": sender[0] / frames},
         "busiest_receiving": {
             "core": busiest,
-            "work": float(receiving[busiest]) / frames / (1000 if (packet, synapse) != (1, 1) else 1),
-            "unit": "ns" if (packet, synapse) != (1, 1) else "operations",
+            "work": float(receiving[busiest]) / scale,
+            "unit": "ns" if timed else "operations",
+            "by_step": (by_step.max(axis=1) / scale).tolist(),
         },
         "cores_used": len(np.unique(core[core != PORT])),
     }
+
+
+def _receiving(problem: Problem, links: dict[str, Pairs]) -> tuple[int, NDArray[np.float64]]:
+    """Synapses read, and receiving work (steps, cores) of packets and synapses, by the step of their events."""
+    cores, units = problem.chip.core_count, problem.units
+    step = problem.steps[units.population_of].astype(np.int64)
+    steps = 1 + max((int(step[unit].max(initial=0)) for unit, _, _ in links.values()), default=0)
+    packet, synapse = problem.costs
+    work = np.zeros(steps * cores)
+    read, arrivals = 0, [np.zeros(0, np.int64)]
+    for unit, to, number in links.values():
+        synapses = problem.events[unit] * number.astype(np.int64)
+        read += int(synapses.sum())
+        work += np.bincount(step[unit] * cores + to, weights=synapses * synapse, minlength=len(work))
+        arrivals.append(unit * cores + to)
+    unit, to = np.divmod(np.unique(np.concatenate(arrivals)), cores)
+    work += np.bincount(step[unit] * cores + to, weights=problem.events[unit] * packet, minlength=len(work))
+    return read, work.reshape(steps, cores)

@@ -13,7 +13,7 @@ import numpy as np
 
 from gxevent import files
 from gxevent.connectivity import Conv2d
-from gxevent.errors import GxError
+from gxevent.errors import FormatError, GxError
 from gxevent.graph import EventGraph
 from gxevent.mapping.chip import Chip, Core, whole
 from gxevent.mapping.mapping import PORT, CoreEntry, Mapping, PopulationInfo, expand
@@ -39,6 +39,15 @@ def check_mapping(mapping: Mapping, graph: EventGraph | None = None) -> list[str
         if len(listed) > MOST:
             problems.append(f"and {len(listed) - MOST} more of this kind")
     return problems
+
+
+def refuse_broken(mapping: Mapping, path: object) -> None:
+    """FormatError with what is wrong in a mapping file that breaks limits or routes, by the file alone."""
+    problems = check_mapping(mapping)
+    if problems:
+        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+        said = "; ".join(problems[:3]) + more
+        raise FormatError(f"{path}: {said}: map again (gxevent map --check lists all that is wrong)")
 
 
 class _Check:
@@ -180,6 +189,11 @@ class _Check:
             for projection in self.projection.values():
                 if projection.max and projection.target in entry.units:
                     yield f"core {entry.core}: layer {projection.target!r} needs maximum pooling, which it has not"
+        wants = {p.target: "conv" if p.rule == "conv2d" else "dense" for p in self.projection.values()
+                 if p.rule in ("conv2d", "dense", "sparse")}  # fmt: skip
+        for name in entry.units:
+            if wants.get(name, core.layers[0]) not in core.layers:
+                yield f"core {entry.core}: layer {name!r} is {wants[name]}, a {core.name} runs none: move it"
         if self.chip.granularity != "unit":
             ends = {self._end(name) for name in entry.units}
             if len(ends) > 1:

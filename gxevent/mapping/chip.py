@@ -83,7 +83,13 @@ class Packing(_Table):
 
 
 class Core(_Table):
-    """``count`` like cores: what each of them holds. A limit that is left out is not known or does not exist."""
+    """``count`` like cores: what each of them holds. A limit that is left out is not known or does not exist.
+
+    operations
+        What its units do with what arrives: add, or take the maximum (pooling).
+    layers
+        Kinds of layers whose units it holds; sparse projections count as dense.
+    """
 
     name: str
     count: Count
@@ -94,6 +100,7 @@ class Core(_Table):
     fan_in: Count | None = None
     memory: Memory | None = None
     operations: tuple[Literal["add", "max"], ...] = ("add", "max")
+    layers: tuple[Literal["conv", "dense"], ...] = ("conv", "dense")
 
 
 class Costs(_Table):
@@ -236,6 +243,8 @@ def load_chip(name: str | os.PathLike[str]) -> Chip:
     neither such a chip nor such a file.
     """
     text = os.fspath(name)
+    if not text:
+        raise OptionError(f"chip: expected a name or a .toml file: there are {', '.join(chip_names())}")
     if text in chip_names():
         return _decode(_folder() / f"{text}.toml")
     path = Path(text)

@@ -9,7 +9,7 @@ from gxevent.errors import CapacityError
 from gxevent.graph import EventGraph
 from gxevent.mapping.build import packet_bits, padded_entries
 from gxevent.mapping.chip import NO_LIMIT, Chip, whole
-from gxevent.mapping.problem import is_partial, unit_neurons
+from gxevent.mapping.problem import ability, is_partial, unit_neurons
 from gxevent.mapping.split import fan_in, fan_in_room, sum_bits
 
 
@@ -23,7 +23,8 @@ class Infeasible(CapacityError):
 
 def infeasible(graph: EventGraph, chip: Chip) -> list[str]:
     """Reasons why the (split) graph fits no placement on the chip; each names layer, resource, need, have, remedy."""
-    problems = [*_fan_in(graph, chip), *_kernels(graph, chip), *_operations(graph, chip), *_payload(graph, chip)]
+    problems = [*_fan_in(graph, chip), *_kernels(graph, chip), *_layers(graph, chip)]
+    problems += [*_operations(graph, chip), *_payload(graph, chip)]
     neurons = {
         name: unit_neurons(chip, p.role, is_partial(graph, name)) * p.size for name, p in graph.populations.items()
     }
@@ -68,6 +69,17 @@ def _kernels(graph: EventGraph, chip: Chip) -> list[str]:
                 "use a smaller layer or another chip"
             )
     return problems
+
+
+def _layers(graph: EventGraph, chip: Chip) -> list[str]:
+    """Kinds of layers that no core runs."""
+    able = {kind for core in chip.cores for kind in core.layers}
+    wanted = {p.target: ability(p.rule) for p in graph.projections.values() if p.rule.weighted}
+    return [
+        f"layer {name!r}: {kind} layer: no core runs one: use another chip"
+        for name, kind in wanted.items()
+        if kind not in able
+    ]
 
 
 def _operations(graph: EventGraph, chip: Chip) -> list[str]:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from gxevent import files, store
 from gxevent.errors import FormatError, OptionError
-from gxevent.events import DataSet
+from gxevent.events import DataSet, open_dataset
 from gxevent.graph import EventGraph
-from gxevent.mapping.activity import KIND, Activity
+from gxevent.mapping.activity import KIND, Activity, is_activity_file
 from gxevent.mapping.mapping import Mapping
 from gxevent.runtime import Engine, encode_samples, load_run
 
@@ -95,6 +95,20 @@ def all_at_once(mapping: Mapping) -> Frames:
     """One frame in which every unit sends: the most a frame can ask for, not a measurement."""
     frame = {p.name: np.ones(p.size, bool) for p in mapping.graph.populations if p.role in ("input", "fire")}
     return Frames([("every unit", [frame])], "none measured: every unit sends in one frame", made_up=True)
+
+
+def open_frames(
+    mapping: Mapping, activity: Path | None, graph: EventGraph | None = None, count: int | None = None
+) -> Frames:
+    """Frames of data to run (with the ``graph`` that was mapped), of a ``.gxa`` file or run folder, or with every unit
+    sending; at most ``count`` samples. OptionError where data come without the graph."""
+    if activity is None:
+        return all_at_once(mapping)
+    if is_activity_file(activity):
+        return spread_frames(load_counts(activity, mapping), mapping, count)
+    if graph is None:
+        raise OptionError(f"--activity {activity} is data: give the mapped graph too, --graph NET.gxg")
+    return measured_frames(mapping, graph, open_dataset(activity, limit=count))
 
 
 def load_counts(path: str | os.PathLike[str], mapping: Mapping) -> Activity:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gxevent.core._grow import Grower
-from gxevent.errors import CapacityError
+from gxevent.errors import CapacityError, OptionError
 from gxevent.mapping.build import padded_entries
 from gxevent.mapping.chip import NO_LIMIT, whole
 from gxevent.mapping.problem import Problem
@@ -19,6 +19,13 @@ from gxevent.mapping.search import Cores
 METHODS = ("sequential", "tiles", "hypergraph", "grown")
 
 Ints = NDArray[np.int32]
+
+
+def checked_method(method: str) -> str:
+    """The method, or an OptionError that names those there are."""
+    if method not in METHODS:
+        raise OptionError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+    return method
 
 
 def partition(problem: Problem, cores: Cores, method: str, seed: int) -> tuple[Ints, str]:
@@ -52,10 +59,12 @@ def _complete(problem: Problem, cores: Cores, core: Ints) -> Ints:
     core = core.copy()
     core[problem.fixed != 0] = len(cores)
     left = np.flatnonzero(core < 0)
+    have = cores.arrays(problem)["have"][: len(cores)]
     if left.size:
         used = np.bincount(core[core >= 0], weights=problem.size[core >= 0], minlength=len(cores))[: len(cores)]
         for v in left:
-            core[v] = used.argmin()
+            unable = (problem.need[v] & ~have) != 0
+            core[v] = np.where(unable & ~unable.all(), np.inf, used).argmin()
             used[core[v]] += problem.size[v]
     return core
 
@@ -66,11 +75,12 @@ def _arrays(problem: Problem, cores: Cores) -> dict[str, Any]:
 
 def _sequential(problem: Problem, cores: Cores) -> Ints:
     vertices = np.flatnonzero(problem.fixed == 0)
-    share = problem.size[vertices].sum() / len(cores)
+    whole_units = problem.chip.granularity == "unit"  # else layers end cores before they are full
+    share = problem.size[vertices].sum() / len(cores) if whole_units else np.inf
     if problem.large:
         return _blocks(problem, vertices, len(cores))
     order = np.arange(len(cores))
-    return Grower(_arrays(problem, cores)).fill(vertices, order, share, problem.chip.granularity != "unit")
+    return Grower(_arrays(problem, cores)).fill(vertices, order, share, not whole_units)
 
 
 def _blocks(problem: Problem, vertices: NDArray, count: int) -> Ints:
@@ -163,14 +173,7 @@ def _mtkahypar(problem: Problem, cores: Cores, seed: int) -> Ints:
     mixed = np.random.default_rng(seed).permutation(movable) if seed else movable
     number = np.full(problem.count, -1, np.int64)
     number[mixed] = np.arange(len(mixed))
-    start, pin, source = arrays["pin_start"], arrays["pin"], arrays["source"]
-    edges, weights = [], []
-    for e in range(len(source)):
-        pins = set(number[pin[start[e] : start[e + 1]]].tolist()) | {int(number[source[e]])}
-        pins.discard(-1)
-        if len(pins) > 1 and arrays["weight"][e]:
-            edges.append(sorted(pins))
-            weights.append(int(arrays["weight"][e]))
+    edges, weights = _edges(arrays, number)
     node, slack = _node_weights(problem, arrays, len(cores), mixed)
     context = session.context_from_preset(package.PresetType.DETERMINISTIC)
     context.set_partitioning_parameters(len(cores), slack, package.Objective.KM1)
@@ -181,6 +184,36 @@ def _mtkahypar(problem: Problem, cores: Cores, seed: int) -> Ints:
         made.get_partition() if hasattr(made, "get_partition") else [made.block_id(i) for i in range(len(mixed))]
     )
     return core
+
+
+def _edges(arrays: dict[str, Any], number: NDArray[np.int64]) -> tuple[list[list[int]], list[int]]:
+    """Hyperedges and weights; ``number`` int64 (vertices,), negative for vertices left out.
+
+    Nets with the same listeners, as the channels of a pixel have, become one, with an edge from each source to one of
+    the listeners: a fraction of the pins, and of the time.
+    """
+    start, pin, source, weight = (arrays[name] for name in ("pin_start", "pin", "source", "weight"))
+    alike: dict[bytes, list[int]] = {}
+    for e in np.flatnonzero(weight).tolist():
+        alike.setdefault(pin[start[e] : start[e + 1]].tobytes(), []).append(e)
+    edges: list[list[int]] = []
+    weights: list[int] = []
+
+    def add(pins: set[int], events: int) -> None:
+        pins.discard(-1)
+        if len(pins) > 1:
+            edges.append(sorted(pins))
+            weights.append(events)
+
+    for nets in alike.values():
+        listeners = number[pin[start[nets[0]] : start[nets[0] + 1]]].tolist()
+        if len(nets) == 1:
+            add({*listeners, int(number[source[nets[0]]])}, int(weight[nets[0]]))
+            continue
+        add(set(listeners), int(weight[nets].sum()))
+        for i, e in enumerate(nets):
+            add({int(number[source[e]]), listeners[i * len(listeners) // len(nets)]}, int(weight[e]))
+    return edges, weights
 
 
 def _node_weights(problem: Problem, arrays: dict[str, Any], cores: int, order: NDArray) -> tuple[list[int], float]:

@@ -6,6 +6,7 @@ one unit's events: the hyperedge from its vertex to all vertices that listen.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gxevent.connectivity import Conv2d, Pool2d
+from gxevent.connectivity import Conv2d, Pool2d, Rule
 from gxevent.graph import EventGraph
 from gxevent.mapping.activity import Activity
 from gxevent.mapping.chip import NO_LIMIT, Chip, Core, whole
 from gxevent.mapping.units import Units
 
-MAX = 2
+ABILITIES = {"max": 2, "conv": 4, "dense": 8}
+"""Bits of what cores can do beside adding: an operation, or a kind of layer."""
 
 Ints = NDArray[np.int64]
 
@@ -86,11 +88,11 @@ class Problem:
 
     @cached_property
     def need(self) -> NDArray[np.int32]:
-        """Operations that each vertex needs beside adding."""
+        """Bits of ``ABILITIES`` that each vertex needs."""
         out = np.zeros(self.count, np.int32)
         for p in self.graph.projections.values():
-            if isinstance(p.rule, Pool2d) and p.rule.mode == "max":
-                out[self.vertex[self.units.range(p.target)]] = MAX
+            if need := ability(p.rule):
+                np.bitwise_or.at(out, self.vertex[self.units.range(p.target)], ABILITIES[need])
         return out
 
     @cached_property
@@ -136,6 +138,13 @@ class Problem:
         return np.unique(self.pins[0])
 
     @cached_property
+    def steps(self) -> NDArray[np.int32]:
+        """Step of a frame in which each population sends, int32 (populations,)."""
+        names = list(self.graph.populations)
+        stays = [p.role == "sum" and not is_partial(self.graph, n) for n, p in self.graph.populations.items()]
+        return sending_steps(names, stays, [(p.source, p.target) for p in self.graph.projections.values()])
+
+    @cached_property
     def costs(self) -> tuple[int, int]:
         """Receiving work of one packet and of one synapse: picoseconds where the chip says, else one operation each."""
         latency = self.chip.latency
@@ -166,6 +175,7 @@ class Problem:
             "out_net": outward.astype(np.int32),
             "source": source.astype(np.int32),
             "weight": self.events[self.nets],
+            "step": self.steps[self.units.population_of[self.nets]],
             "size": self.size,
             "memory": self.memory,
             "need": self.need,
@@ -202,6 +212,30 @@ class Problem:
     def large(self) -> bool:
         """Whether single synapses are too many for the exact search."""
         return sum(p.rule.synapses for p in self.graph.projections.values()) > 20_000_000
+
+
+def ability(rule: Rule) -> str:
+    """What a core must be able to do to hold the units that a projection leads to; nothing for plain sums."""
+    if isinstance(rule, Pool2d):
+        return "max" if rule.mode == "max" else ""
+    return ("conv" if isinstance(rule, Conv2d) else "dense") if rule.weighted else ""
+
+
+def abilities(core: Core) -> int:
+    """Bits of what a core can do."""
+    return sum(bit for name, bit in ABILITIES.items() if name in core.operations or name in core.layers)
+
+
+def sending_steps(names: Sequence[str], stays: Sequence[bool], joins: Sequence[tuple[str, str]]) -> NDArray[np.int32]:
+    """Longest way from the input for each population, in topological order; int32 (populations,).
+
+    Sums that stay on the core of their reader (``stays``) take no step of their own.
+    """
+    index = {name: i for i, name in enumerate(names)}
+    step = np.zeros(len(names), np.int32)
+    for i, name in enumerate(names):
+        step[i] = max((step[index[a]] + (not stays[index[a]]) for a, b in joins if b == name), default=0)
+    return step
 
 
 def unit_neurons(chip: Chip, role: str, partial: bool) -> int:

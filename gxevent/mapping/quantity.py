@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -80,6 +81,8 @@ def fault(quantity: Quantity, dimension: str) -> str:
     if quantity.unit not in UNITS[dimension]:
         return f"unit {quantity.unit!r} is none of {dimension}: expected {', '.join(UNITS[dimension])}"
     ends = [end for end in (quantity.low, quantity.value, quantity.high) if end is not None]
+    if not all(math.isfinite(end) for end in ends):
+        return f"expected finite numbers, got {', '.join(f'{end:g}' for end in ends)}"
     if ends != sorted(ends):
         return f"low, value and high do not rise: {', '.join(f'{end:g}' for end in ends)}"
     if ends and ends[0] < 0:

@@ -136,14 +136,18 @@ def pareto_front(values: NDArray[np.float64]) -> NDArray[np.int64]:
 
 def write_figures(simulation: Simulation, folder: str | os.PathLike[str]) -> list[Path]:
     """All figures of one simulation as PNG; returns their paths."""
+    drawn = {"gantt": gantt(simulation), "energy": energy_stack({simulation.chip.name: simulation})}
+    return write(drawn | {"packet_latency": packet_latency(simulation), "links": link_heat(simulation)}, folder)
+
+
+def write(drawn: Named[str, Figure], folder: str | os.PathLike[str]) -> list[Path]:
+    """Figures by name as PNG in a folder; returns their paths. FormatError where it cannot be made."""
     require("matplotlib.figure", extra="report", purpose="plotting")
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FormatError(f"{folder}: cannot be made ({error.strerror})") from error
-    drawn = {"gantt": gantt(simulation), "energy": energy_stack({simulation.chip.name: simulation})}
-    drawn |= {"packet_latency": packet_latency(simulation), "links": link_heat(simulation)}
     paths = []
     for name, figure in drawn.items():
         paths.append(folder / f"{name}.png")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gxevent.errors import FormatError
 from gxevent.mapping.chip import Chip
 from gxevent.mapping.mapping import PORT, Mapping, expand
-from gxevent.mapping.problem import unit_neurons
+from gxevent.mapping.problem import sending_steps, unit_neurons
 
 Ints = NDArray[np.int64]
 
@@ -131,7 +131,7 @@ class Workload:
             chip,
             cores,
             names,
-            _stages(mapping, index),
+            _stages(mapping),
             tuple((index[p.source], index[p.target]) for p in graph.projections),
             kind[first],
             sender[first],
@@ -196,11 +196,7 @@ def _pairs(
     return key // many, (key % many).astype(np.int32), synapses.astype(np.int32)
 
 
-def _stages(mapping: Mapping, index: dict[str, int]) -> NDArray[np.int32]:
-    """Longest way from the input; sums that stay on the core of their reader take no step of their own."""
-    stays = {p.name: p.role == "sum" and not p.partial for p in mapping.graph.populations}
-    stage = np.zeros(len(index), np.int32)
-    for p in mapping.graph.populations:  # in topological order
-        into = [q.source for q in mapping.graph.projections if q.target == p.name]
-        stage[index[p.name]] = max((stage[index[name]] + (not stays[name]) for name in into), default=0)
-    return stage
+def _stages(mapping: Mapping) -> NDArray[np.int32]:
+    stays = [p.role == "sum" and not p.partial for p in mapping.graph.populations]
+    joins = [(p.source, p.target) for p in mapping.graph.projections]
+    return sending_steps([p.name for p in mapping.graph.populations], stays, joins)

@@ -25,6 +25,7 @@ def spec(width: int = 4, height: int = 4, neurons: int = 40, **more: Any) -> dic
         "neurons": quantity(neurons, "neurons"),
         "packing": more.get("packing", {"rule": "crossbar", "weight": quantity(2, "bit")}),
         "operations": more.get("operations", ["add", "max"]),
+        "layers": more.get("layers", ["conv", "dense"]),
     }
     for name, unit in (("axons_in", "axons"), ("axons_out", "axons"), ("fan_in", "inputs"), ("memory", "bit")):
         if name in more:

@@ -74,6 +74,8 @@ def broken(change) -> dict:
         (lambda v: v["cores"][0]["neurons"].update(source="X"), ["cores[0].neurons", "'X'"]),
         (lambda v: v.update(energy={"synop": quantity(0, "pJ")}), ["energy.synop", "not zero"]),
         (lambda v: v.update(energy={"synop": quantity(1, "ns")}), ["energy.synop", "'ns'", "nJ"]),
+        (lambda v: v.update(energy={"synop": quantity(float("nan"), "pJ")}), ["energy.synop", "finite"]),
+        (lambda v: v["cores"][0].update(layers=["recurrent"]), ["cores[0].layers", "recurrent"]),
         (lambda v: v.update(latency={"synop": quantity(2, "ns", low=3)}), ["latency.synop", "rise"]),
         (lambda v: v["cores"][0]["count"].update(value=99), ["99 cores", "16 places"]),
         (lambda v: v.update(port=[9, 0]), ["port", "outside"]),

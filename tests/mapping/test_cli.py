@@ -49,12 +49,63 @@ def test_map_writes_checks_and_finds_hand_edits(gxevent, graph, tmp_path):  # no
     assert "neurons: need" in found.out
 
 
-def test_several_chips_and_methods_make_a_table(gxevent, graph):  # noqa: F811
-    answer = gxevent("map", graph, "--chip", "loihi1,brainscales2", "--method", "sequential,tiles", "--budget", "0")
+def test_several_chips_and_methods_make_a_study(gxevent, graph, tmp_path):  # noqa: F811
+    options = ("--chip", "loihi1,gxnor-array,loihi2", "--method", "sequential,tiles", "--budget", "0")
+    answer = gxevent("map", graph, *options)
     lines = answer.out.splitlines()
     assert answer.status == 0
-    assert sum("fits" in line for line in lines) == 4
-    assert any("busiest receiver" in line for line in lines)
+    assert sum("  fits" in line for line in lines) == 6
+    assert any("busiest receiver" in line and "latency us" in line for line in lines)
+    made = gxevent("map", graph, *options, "--json", "-o", tmp_path / "study.json").json
+    table = {(row["chip"], row["method"]): row for row in made["table"]}
+    assert len(table) == 6
+    assert table["loihi2", "tiles"]["latency_us"] is None  # it publishes no times
+    assert table["loihi2", "tiles"]["front"] is False
+    assert table["loihi1", "tiles"]["energy_low_nj"] < table["loihi1", "tiles"]["energy_high_nj"]
+    assert any(row["front"] for row in table.values())
+    for row, mapping in zip(made["table"], made["mappings"], strict=True):
+        assert row["latency_us"] == mapping["simulation"]["latency_us"]["p50"]
+        assert row["packets"] == mapping["packets"] == mapping["simulation"]["packets"]
+    assert json.loads((tmp_path / "study.json").read_text())["table"] == made["table"]
+    gxevent("map", graph, *options, "-o", tmp_path / "study.csv")
+    written = (tmp_path / "study.csv").read_text().splitlines()
+    assert written[0].startswith("chip,method,verdict,cores_used")
+    assert len(written) == 7
+    bare = gxevent("map", graph, *options, "--samples", "0", "--json").json
+    assert "table" not in bare
+    assert bare["mappings"][0]["simulation"] is None
+
+
+def test_a_study_says_what_does_not_fit_and_draws(gxevent, tmp_path):  # noqa: F811
+    gx.save(line_graph((2000, 600, 10)), tmp_path / "wide.gxg")
+    figures = ("--figures", tmp_path / "figures")
+    answer = gxevent("map", tmp_path / "wide.gxg", "--chip", "loihi1,brainscales2", "--budget", "0", *figures)
+    assert answer.status == 1
+    assert "does not fit" in answer.out
+    assert "brainscales2: layer" in answer.out
+    pytest.importorskip("matplotlib", reason="figures need matplotlib")
+    drawn = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert drawn == {"pareto.png", "energy.png", "loihi1-hypergraph-occupancy.png", "loihi1-hypergraph-links.png"}
+
+
+def test_the_front_leaves_out_what_is_not_known():
+    """Two chips by hand: one quicker, one thriftier; a third without a part of its energy does not compete."""
+    from gxevent.mapping.chip import chip_from
+    from gxevent.mapping.frames import all_at_once
+    from gxevent.mapping.study import front, study_point
+    from tests.mapping.conftest import quantity, spec
+
+    def costed(name: str, ns: float, pj: float, **more: float) -> gx.Chip:
+        values = spec(2, 2) | {"name": name}
+        values["latency"] = {"synop": quantity(ns, "ns")}
+        parts = ("synop", "neuron_access", "neuron_update", "spike", "packet_out", "packet_in", "hop_x", "hop_y")
+        values["energy"] = {part: quantity(pj, "pJ") for part in parts if part not in more}
+        return chip_from(values, name)
+
+    chips = [costed("quick", 1, 5), costed("thrifty", 2, 1), costed("beaten", 3, 6), costed("half", 1, 0.1, synop=0)]
+    points = [study_point(line_graph(), chip, "sequential", None, all_at_once, budget=0) for chip in chips]
+    assert front(points) == [True, True, False, False]
+    assert points[0].cost < points[2].cost
 
 
 def test_what_does_not_fit_exits_1_with_every_reason(gxevent, tmp_path):  # noqa: F811
@@ -78,10 +129,15 @@ def test_activity_of_the_graph_or_not_at_all(gxevent, digits, tmp_path):  # noqa
     refused(gxevent("map", tmp_path / "other.gxg", "--activity", kept, *options), "another graph", "measure it again")
 
 
-def test_usage(gxevent, graph):  # noqa: F811
+def test_usage(gxevent, graph, tmp_path):  # noqa: F811
     refused(gxevent("map", graph), "--chip")
     refused(gxevent("map", graph, "--chip", "loihi1", "--method", "magic"), "method", "hypergraph")
-    refused(gxevent("map", graph, "--chip", "loihi1,loihi2", "-o", "m.json"), "one chip")
+    refused(gxevent("map", graph, "--chip", "loihi1,loihi2", "-o", "m.txt"), ".json or .csv")
+    refused(gxevent("map", graph, "--chip", "loihi1", "--figures", "x"), "several chips")
+    refused(gxevent("map", graph, "--chip", "loihi1,"), "expected a name")
+    options = ("--chip", "loihi1", "-o", tmp_path / "none" / "m.json")
+    refused(gxevent("map", graph, *options), "no folder")
+    refused(gxevent("map", graph, "--chip", "loihi1,loihi9", *QUICK[2:]), "no chip 'loihi9'")
 
 
 def test_inspect_shows_a_mapping(gxevent, graph, tmp_path):  # noqa: F811

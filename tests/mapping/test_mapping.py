@@ -155,7 +155,7 @@ def test_search_and_figures_agree(images):
         for topology in ("mesh", "torus"):
             made = chip(6, 6, neurons=70, scheme=scheme, topology=topology)
             problem = Problem.of(images, made, uniform_activity(images))
-            used, state, _ = _Pipeline(problem, "grown", 1, 0.3, True, lambda _: None).run(None)
+            used, state, _ = _Pipeline(problem, "grown", 1, 0.3, "core").run(None)
             searcher = Searcher(problem, used, 0)
             tally, search = searcher.search(state).tally(), searcher.search(state)
             mapping = map_graph(images, made, method="grown", seed=1, budget=0.3)
@@ -164,6 +164,8 @@ def test_search_and_figures_agree(images):
             assert search.traffic == expected
             assert tally["load"].max() == t["max_link"]
             assert tally["receive"].max() == t["busiest_receiving"]["work"]
+            assert tally["received"].sum(axis=1).tolist() == tally["receive"].tolist()
+            assert tally["received"].max(axis=0).tolist() == t["busiest_receiving"]["by_step"]
 
 
 # ----------------------------------------------------------------------------------------------------- capacity
@@ -221,6 +223,19 @@ def test_the_checker_finds_what_hands_break(spoil, words):
     for word in words:
         assert word in said
     assert check_mapping(mapping, graph) == []
+
+
+def test_kinds_of_cores_run_kinds_of_layers(digits):
+    """Akida's convolution processors take no dense layer: the mapper keeps to it, the checker finds it by itself."""
+    mapping = map_graph(digits, load_chip("akida"), method="grown", budget=0.1)
+    kinds = {name: {e.kind for e in mapping.cores if name in e.units} for name in ("dense1", "dense2")}
+    assert not any("CNP" in found for found in kinds.values())
+    broken = msgspec.json.decode(msgspec.json.encode(mapping), type=Mapping)
+    for core in broken.chip["cores"]:
+        core["layers"] = ["conv"]
+    assert any("layer 'dense1' is dense, a FNP" in problem for problem in check_mapping(broken, digits))
+    with pytest.raises(Infeasible, match="layer 'dense1': dense layer: no core runs one"):
+        map_graph(line_graph(), chip(2, 1, layers=["conv"]))
 
 
 def test_memory_rules_by_hand():
@@ -337,14 +352,47 @@ def test_searching_pays(images):
         assert searched["multicast_traffic"] < 0.7 * plain["multicast_traffic"]
 
 
-def test_balancing_lowers_the_busiest_receiver(images):
+@pytest.mark.parametrize("by", ["core", "step"])
+def test_balancing_lowers_the_busiest_receiver(images, by):
     made = chip(6, 6, neurons=50)
     plain, balanced = (
         map_graph(images, made, method="grown", budget=1.0, cores=30, balance=balance).traffic
-        for balance in (False, True)
+        for balance in ("off", by)
     )
-    assert balanced["busiest_receiving"]["work"] < plain["busiest_receiving"]["work"]
+
+    def busiest(t: dict) -> float:
+        return t["busiest_receiving"]["work"] if by == "core" else sum(t["busiest_receiving"]["by_step"])
+
+    assert busiest(balanced) < busiest(plain)
     assert balanced["multicast_traffic"] < 1.15 * plain["multicast_traffic"]
+    with pytest.raises(gx.OptionError, match="balance: expected one of core, step, off"):
+        map_graph(images, made, balance="layer")
+
+
+def test_groups_of_units_leave_a_busy_core_together_and_come_back_whole(images):
+    """Whatever the moves were, the search's sums are those of the mapping it ends with, and the limits hold."""
+    from gxevent.mapping.partition import partition
+    from gxevent.mapping.problem import Problem
+    from gxevent.mapping.search import Cores, Searcher, State
+
+    problem = Problem.of(images, chip(6, 6, neurons=50), uniform_activity(images))
+    used = Cores.near_port(problem.chip, 30, True)
+    searcher = Searcher(problem, used, 0)
+    state = State(partition(problem, used, "grown", 0)[0], searcher.first_slots())
+    search = searcher.search(state)
+    before = search.tally()["receive"].max()
+    search.receive_cap, search.receive_price = int(0.6 * before), 1.0
+    for price in (0.05, 0.5, 5.0):
+        search.receive_price = price
+        search.groups(500, 0.1)
+    search.relieve(2000, 1.0, 0.1, 0.5)
+    search.arrange(2000, 0.2, 0.01)
+    again = searcher.search(state)
+    assert search.traffic == again.traffic
+    for name, values in search.tally().items():
+        np.testing.assert_array_equal(values, again.tally()[name], err_msg=name)
+    assert again.excess == 0
+    assert again.tally()["receive"].max() < before
 
 
 def test_mtkahypar_where_it_is_installed(digits):

@@ -311,8 +311,9 @@ def test_simulate_takes_stored_activity(gxevent, files, sync):  # noqa: F811
 
 @pytest.mark.parametrize(("change", "said"), [
     (lambda m: next(iter(m["routes"].values()))[0]["cores"].append(99), "core 99, which holds nothing"),
-    (lambda m: m["cores"][0].update(core=128), "not cores 0 to 127"),
-    (lambda m: m["cores"][0]["units"].popitem(), "lies on no core"),
+    (lambda m: m["cores"][0].update(core=128), "core 128: the chip has cores 0 … 127"),
+    (lambda m: m["chip"]["cores"][0]["neurons"].update(value=7), "neurons: need"),
+    (lambda m: m["cores"][0]["units"].popitem(), "on no core"),
     (lambda m: next(iter(m["cores"][0]["axons"].values()))["synapses"].__setitem__(0, -1), "number of synapses"),
 ])  # fmt: skip
 def test_mappings_that_were_broken_by_hand_are_refused(gxevent, files, tmp_path, change, said):  # noqa: F811
