@@ -11,6 +11,9 @@ from setuptools import Extension, setup
 DEBUG = bool(os.environ.get("GXEVENT_DEBUG_BUILD"))
 """A debug build checks every index and keeps C assertions: the same tests run on it (`make debug`)."""
 
+SANITIZE = ["-fsanitize=address,undefined"] if os.environ.get("GXEVENT_SANITIZE") else []
+"""A build that stops at the first invalid access or undefined operation (`make sanitize`)."""
+
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": DEBUG,
@@ -25,6 +28,8 @@ if sys.platform == "win32":
 else:
     # No contraction to fused multiply-add and no -march: the same integers and floats on every machine.
     FLAGS = ["-O3", "-std=c11", "-ffp-contract=off", "-fno-math-errno"] + (["-UNDEBUG", "-g"] if DEBUG else [])
+if SANITIZE:
+    FLAGS += [*SANITIZE, "-O1", "-g", "-UNDEBUG", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all"]
 
 extensions = [
     Extension(
@@ -33,6 +38,7 @@ extensions = [
         depends=[str(header) for header in Path("cython_core").glob("*.h")],
         include_dirs=["cython_core"],
         extra_compile_args=FLAGS,
+        extra_link_args=SANITIZE,
     )
     for source in sorted(Path("cython_core").glob("_*.pyx"))
 ]

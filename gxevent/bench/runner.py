@@ -113,13 +113,21 @@ def _networks(settings: Settings) -> Iterator[tuple[str, Sequence[float | None],
             yield name, settings.activities, settings.batches or workloads.architecture(name).batches
 
 
-def bench(settings: Settings, *, progress: Any = None, note: Note = lambda text: None) -> results.Results:
+def bench(
+    settings: Settings,
+    *,
+    progress: Any = None,
+    note: Note = lambda text: None,
+    keep: Callable[[results.Results], Any] = lambda found: None,
+) -> results.Results:
     """Measure everything; a job that fails is noted and the others go on.
 
     progress
         A tqdm-like bar, advanced once a round.
     note
         Gets a line for what could not be measured.
+    keep
+        Called with all results so far after each job: a long bench that is interrupted loses only what it was at.
     """
     found = results.Results(machine=machine(settings), settings=_plain(settings))
     for peer in settings.peers:
@@ -127,6 +135,7 @@ def bench(settings: Settings, *, progress: Any = None, note: Note = lambda text:
             found.missing[peer.name] = f"needs {', '.join(missing)}: pip install 'gxevent[bench]'"
     for job in plan(settings):
         _run(job, found, progress, note)
+        keep(found)
     return found
 
 

@@ -121,6 +121,8 @@ def test_command_measures_prints_and_writes(gxevent, tmp_path):
     printed = gxevent("bench", "--markdown", tmp_path / "out")
     assert printed.status == 0
     assert printed.out == (tmp_path / "out" / "bench.md").read_text()
+    twice = gxevent("bench", "--markdown", tmp_path / "out", "--markdown", tmp_path / "out" / "bench.json")
+    assert twice.out.count("| 64, batch 1, 1 thread |") == 2
 
 
 def test_bad_input(gxevent, tmp_path):
@@ -145,7 +147,9 @@ def test_a_network_that_cannot_be_made_is_noted_and_the_others_go_on():
     settings = Settings(("32",), (0.2,), (1,), peers=(), rounds=1, slot_ms=0.1)
     object.__setattr__(settings, "networks", ("zoo:nothing", "32"))
     said: list[str] = []
-    found = bench(settings, note=said.append)
+    kept: list[int] = []
+    found = bench(settings, note=said.append, keep=lambda results: kept.append(len(results.rows)))
+    assert kept == [0, 2]  # after each job
     assert [row.network for row in found.rows] == ["32", "32"]
     assert "zoo:nothing" in said[0]
     assert found.skipped[0].network == "zoo:nothing"
