@@ -89,9 +89,8 @@ def _size_panels(results: Results) -> list[Draw]:
 
     def draw(axis: Axes) -> None:
         _draw(axis, _curves(rows, lambda row: float(row.network)))
-        axis.set(
-            xlabel="layer n x n, n", ylabel="us a sample", title=f"Time against layer size, {share or 0:.0%} active"
-        )
+        axis.set(xlabel="layer n x n, n", ylabel="us a sample")
+        axis.set_title(f"Time against layer size, {share or 0:.0%} active", fontsize="medium")
 
     return [draw]
 
