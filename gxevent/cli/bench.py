@@ -101,7 +101,12 @@ def command(
         **more,
     )
     with output.progress(rounds_of(settings), "measuring", "round") as bar:
-        results = bench(settings, progress=bar, note=output.note, keep=lambda found: out and write(found, out))
+
+        def note(text: str) -> None:
+            bar.clear()
+            output.note(text)
+
+        results = bench(settings, progress=bar, note=note, keep=lambda found: out and write(found, out))
     return _answer(results, out, output)
 
 

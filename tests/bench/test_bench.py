@@ -128,6 +128,8 @@ def test_command_measures_prints_and_writes(gxevent, tmp_path):
 def test_bad_input(gxevent, tmp_path):
     refused(gxevent("bench", "--peers", "tensorflow"), "'tensorflow' is not known", "onnxruntime")
     refused(gxevent("bench", "--network", "resnet"), "'resnet'", "mlp, lenet, vgg", "width")
+    refused(gxevent("bench", "--network", "zoo:frog"), "zoo:frog", "zoo:digits")
+    refused(gxevent("bench", "--network", "zoo:nmnist", "--data", tmp_path), "nmnist_subset.zip", "--data DIR")
     refused(gxevent("bench", "--activity", "much"), "--activity", "numbers", "'much'")
     refused(gxevent("bench", "--activity", "0"), "activity", "100 %")
     refused(gxevent("bench", "--activity", "120"), "activity", "got 1.2")
@@ -157,9 +159,9 @@ def test_a_network_that_cannot_be_made_is_noted_and_the_others_go_on():
 
 def test_peers_with_a_process_of_their_own_get_a_job_each():
     peers = registry.choose("all")
-    jobs = plan(Settings(("mlp",), (0.2,), peers=peers))
+    jobs = plan(Settings(("mlp",), (0.2, 0.45), peers=peers, threads=(1,)))
     alone = [peer.name for peer in peers if peer.own_process and not peer.missing()]
-    assert [job.peers for job in jobs[1:]] == [[name] for name in alone]
+    assert [(job.peers, job.activities) for job in jobs[1:]] == [([name], [a]) for name in alone for a in (0.2, 0.45)]
     assert jobs[0].with_ours
     assert not any(job.with_ours for job in jobs[1:])
 
