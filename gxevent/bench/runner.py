@@ -73,8 +73,10 @@ class Settings:
 
 
 def plan(settings: Settings) -> list[Job]:
-    """The jobs: one a network and thread count; peers that want a process of their own, which take one sample at a time,
-    get one for each activity."""
+    """The jobs: one a network and thread count.
+
+    Peers that want a process of their own, which take one sample at a time, get one for each activity.
+    """
     together = [peer.name for peer in settings.peers if not peer.own_process and not peer.missing()]
     alone = [peer.name for peer in settings.peers if peer.own_process and not peer.missing()]
     jobs = []
