@@ -48,7 +48,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     equal: bool | None
     rounds: int
     calls: int
-    note: str = ""
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):

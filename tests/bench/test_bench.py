@@ -11,9 +11,11 @@ import pytest
 from gxevent.bench import Settings, bench, goals, read, results
 from gxevent.bench.files import write_all
 from gxevent.bench.peers import registry
+from gxevent.bench.peers.base import Contestant, Peer
 from gxevent.bench.runner import environment, plan
 from gxevent.bench.table import tables
-from gxevent.errors import FormatError, OptionError
+from gxevent.bench.worker import Job, run
+from gxevent.errors import CrosscheckError, FormatError, OptionError
 from tests.cli.conftest import gxevent, refused
 
 __all__ = ["gxevent"]
@@ -176,3 +178,46 @@ def test_measuring_processes_do_not_inherit_a_forced_blas_kernel(monkeypatch):
 def test_settings_are_checked():
     with pytest.raises(OptionError, match="rounds"):
         Settings(rounds=0)
+
+
+@pytest.mark.parametrize("fails_at", ["make", "prepare", "call"])
+def test_a_peer_that_breaks_is_named_and_the_others_go_on(monkeypatch, fails_at):
+    def broken(*_):
+        raise RuntimeError("no such\nluck")
+
+    def make(task):
+        if fails_at == "make":
+            broken()
+        return Contestant(broken if fails_at == "prepare" else lambda x: x, broken)
+
+    numpy = registry.choose("numpy fp32")[0]
+    peers = (Peer("broken", "broken", "fp32", "relu", {}, make), numpy)
+    monkeypatch.setattr(registry, "by_name", lambda names: peers)
+    messages: list[dict] = []
+    run(Job(network="16", activities=[0.5], batches=[2], peers=["broken"], rounds=1, slot_ms=0.1), messages.append)
+    assert [m["row"]["peer"] for m in messages if "row" in m] == ["gxevent", "gxevent counting", "numpy fp32"]
+    skipped = [m["skipped"] for m in messages if "skipped" in m]
+    assert [(s["peer"], s["why"]) for s in skipped] == [("broken", "RuntimeError: no such luck")]
+
+
+def test_a_peer_that_gives_other_sums_is_marked_and_is_no_measurement(monkeypatch):
+    peer = Peer(
+        "liar", "liar", "fp32", "ternary", {}, lambda task: Contestant(lambda x: x, lambda x: x, lambda x: 0 * x)
+    )
+    monkeypatch.setattr(registry, "by_name", lambda names: (peer,))
+    found = results.Results()
+
+    def take(message):
+        if "row" in message:
+            found.rows.append(msgspec.convert(message["row"], results.Row))
+
+    run(Job(network="16", activities=[0.5], batches=[1], peers=["liar"], rounds=1, slot_ms=0.1), take)
+    assert [r.peer for r in found.differing] == ["liar"]
+    assert ("liar", "GIVES OTHER SUMS") in [line[:2] for line in tables(found)[0].rows]
+
+
+def test_a_wrong_engine_is_not_timed(monkeypatch):
+    wrong = type("Result", (), {"accumulators": 7})()
+    monkeypatch.setattr("gxevent.runtime.engine.Engine.run", lambda *_, **__: wrong)
+    with pytest.raises(CrosscheckError, match="other sums than the reference"):
+        run(Job(network="16", activities=[0.5], batches=[1], rounds=1), lambda message: None)
