@@ -54,7 +54,7 @@ sanitize: $(VENV)/test
 	rm -rf $(SANITIZED)
 	GXEVENT_SANITIZE=1 $(BIN)/python setup.py --quiet build --build-base build/sanitized-temp --build-lib $(SANITIZED)
 	cp -r tests pyproject.toml $(SANITIZED)
-	cd $(SANITIZED) && export LD_PRELOAD="$(PRELOAD)" PYTHONMALLOC=malloc \
+	cd $(SANITIZED) && export GXEVENT_DATA="$${GXEVENT_DATA:-$(abspath ../shared/data)}" LD_PRELOAD="$(PRELOAD)" PYTHONMALLOC=malloc \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1; \
 	$(abspath $(BIN))/python -c "import gxevent.core._plan as m; assert '$(SANITIZED)' in m.__file__, m.__file__" && \
 	$(abspath $(BIN))/python -m pytest -q -n auto -p no:cacheprovider -k "not memory_cap" $(SANITIZED_TESTS)
