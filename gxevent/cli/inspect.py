@@ -72,7 +72,7 @@ def _run(found: dict[str, Any]) -> list[str]:
 
 def _unfinished(found: dict[str, Any]) -> list[str]:
     return [
-        f"unfinished run, {found['done']:,} of {found['samples']:,} samples are done: continue with gxevent run … --resume",
+        f"unfinished run, {found['done']:,} of {found['samples']:,} samples done: continue with gxevent run … --resume",
         f"data         {found['data']}",
         f"graph        sha256 {found['graph_sha256']}",
         f"options      window {found['window'] or 'of the encoder'}, stride {found['stride'] or 'of the window'}, "

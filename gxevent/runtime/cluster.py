@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from gxevent import __version__
-from gxevent.errors import ClusterError, FormatError, MissingExtraError, OptionError, require
+from gxevent.errors import ClusterError, FormatError, GxError, MissingExtraError, OptionError, require
 from gxevent.events import DataSet, Sample, open_dataset
 from gxevent.graph import EventGraph
 from gxevent.runtime.run import Runner, Settings
@@ -34,12 +34,14 @@ from gxevent.runtime.tally import Part
 CONNECT_S = 10.0
 WORKERS_S = 30.0
 """How long a scheduler may take to answer, and its first worker to come; also how long a run waits without workers."""
+POLL_S = 2.0
+"""How often it is looked whether there are workers."""
 AHEAD = 4
 """Tasks in flight for each thread of the cluster: they hide the way there and back, and bound what must be kept."""
 TASK_S = 1.0
 """Seconds a task of a run should take: long beside what it costs to send it."""
-SMALLEST, LARGEST = 16, 1 << 14
-"""Samples a task may have."""
+SMALLEST, FIRST, LARGEST = 16, 64, 1 << 14
+"""Samples a task may have; those it has before it is known how long they take."""
 
 
 @contextlib.contextmanager
@@ -54,12 +56,13 @@ def open_cluster(address: str) -> Iterator[Cluster]:
     if not local and not re.fullmatch(r"(tcp|tls|ws|wss)://\S+:\d+", address):
         raise OptionError(f"cluster: expected tcp://HOST:PORT of a scheduler, or local:K processes, got {address!r}")
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_silent("distributed.client"))  # what it would log comes as our errors
         if local:
             started = distributed.LocalCluster(
                 n_workers=int(local[1]),
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=None,
+                dashboard_address=":0",
                 silence_logs=logging.CRITICAL,
             )
             address = stack.enter_context(started).scheduler_address
@@ -74,6 +77,15 @@ def open_cluster(address: str) -> Iterator[Cluster]:
         yield cluster
 
 
+@contextlib.contextmanager
+def _silent(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(before)
+
+
 class Cluster:
     """A connected cluster; see the module. Any function and value that pickle may be sent."""
 
@@ -82,8 +94,8 @@ class Cluster:
         self._slots, self._asked = 1, 0.0
 
     def slots(self) -> int:
-        """Threads of all workers there are now (counted at most every two seconds)."""
-        if time.monotonic() - self._asked > 2:
+        """Threads of all workers there are now (counted at most every ``POLL_S``)."""
+        if time.monotonic() - self._asked > POLL_S:
             with self._translated():
                 self._slots, self._asked = sum(self.client.nthreads().values()), time.monotonic()
         return self._slots
@@ -121,38 +133,28 @@ class Cluster:
                         break
                 if not waiting:
                     return
-                self._wait(waiting[0])
-                yield from self._gather(waiting)
+                yield self._result(waiting.popleft())
         finally:
             for future in waiting:
                 with contextlib.suppress(Exception):
                     future.cancel()
 
-    def _wait(self, future: Any) -> None:
-        """Return when a task is done, one way or the other."""
-        import distributed
-
+    def _result(self, future: Any) -> Any:
+        """What a task gave; waits for it as long as there are workers that could do it."""
         idle = time.monotonic()
         while True:
             try:
-                distributed.wait([future], timeout=2.0)
-                return
+                with self._translated():
+                    return future.result(timeout=POLL_S)  # may have to be done again, when its worker died meanwhile
             except TimeoutError:
+                if future.status == "error":  # the task's own
+                    raise
                 if self.client.status != "running":
                     raise ClusterError(f"{self.address}: the scheduler went away") from None
                 if self.slots():
                     idle = time.monotonic()
                 elif time.monotonic() - idle > WORKERS_S:
                     self.wait_for_worker()
-
-    def _gather(self, waiting: deque[Any]) -> Iterator[Any]:
-        """Results of the tasks at the head that are done, fetched together."""
-        done = [waiting.popleft()]
-        while waiting and waiting[0].status == "finished" and done[0].status == "finished":
-            done.append(waiting.popleft())
-        with self._translated():
-            results = self.client.gather(done)
-        yield from results
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -166,8 +168,12 @@ class Cluster:
                 f"{self.address}: a task ended every worker that ran it ({error.allowed_failures + 1} of them): most "
                 "likely it needs more memory than a worker may use"
             ) from error
-        except (CommClosedError, distributed.client.FuturesCancelledError) as error:
+        except CommClosedError as error:
             raise ClusterError(f"{self.address}: the scheduler went away") from error
+        except distributed.client.FutureCancelledError as error:
+            lost = error.reason == "scheduler-connection-lost"
+            reason = "the scheduler went away" if lost else f"the scheduler gave up a task ({error.reason})"
+            raise ClusterError(f"{self.address}: {reason}") from error
         except ModuleNotFoundError as error:
             raise MissingExtraError(
                 f"{self.address}: a worker lacks the package {error.name!r}: install the same gxevent there"
@@ -213,7 +219,7 @@ def run_on(
     if not Path(dataset.source).exists():
         raise OptionError(f"{dataset.source}: a cluster run needs data on a path, which every worker sees")
     job = Job(uuid.uuid4().hex, str(Path(dataset.source).resolve()), settings, threads, kernel, __version__)
-    size = _Size(SMALLEST)
+    size = _Size(FIRST)
     shared = cluster.share(graph), cluster.share(job)
     for done in cluster.submit_all(_run_task, size.chunks(dataset.samples, cluster), *shared):
         size.learn(done)
@@ -241,23 +247,20 @@ class _Size:
 
 def _run_task(samples: tuple[Sample, ...], graph: EventGraph, job: Job) -> Done:
     """Runs on a worker."""
-    begun = time.perf_counter()
     if job.version != __version__:
-        raise FormatError(
-            f"{_here()}: has gxevent {__version__}, the run was begun with {job.version}: install the same"
-        )
+        raise FormatError(f"{_here()}: has gxevent {__version__}, the run began with {job.version}: install the same")
     runner, dataset = _prepared(graph, job)
+    begun = time.perf_counter()
     try:
         made = list(runner.run(replace(dataset, samples=samples)))
     except KeyError as error:
-        raise FormatError(
-            f"{job.source}: {_here()} has no sample {error} there: every worker reads the data from the same path, put "
-            "it on a file system they share"
-        ) from error
+        raise FormatError(f"{_here()}: {job.source} has no sample {error} there; {SHARED}") from error
     rows = [row for batch, _ in made for row in batch]
     events = TracePart.join([part for _, part in made]) if job.settings.trace else None
     return Done(Part.of(rows), events, runner.kernel, time.perf_counter() - begun)
 
+
+SHARED = "workers read the data from the path that the run was given: put it where all of them see it"
 
 _local = threading.local()
 """What a thread of a worker keeps between the tasks of a run."""
@@ -266,13 +269,11 @@ _local = threading.local()
 def _prepared(graph: EventGraph, job: Job) -> tuple[Runner, DataSet]:
     """Engine and data set of this run: built once a thread."""
     if getattr(_local, "job", None) != job.name:
-        if not Path(job.source).exists():
-            raise FormatError(
-                f"{job.source}: {_here()} does not see it: every worker reads the data from the same path, put it on a "
-                "file system they share"
-            )
+        try:
+            _local.dataset = open_dataset(job.source, split="all")
+        except GxError as error:
+            raise type(error)(f"{_here()}: {error}; {SHARED}") from error
         _local.runner = Runner(graph, job.settings, job.threads, job.kernel)
-        _local.dataset = open_dataset(job.source, split="all")
         _local.job = job.name
     return _local.runner, _local.dataset
 

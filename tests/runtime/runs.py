@@ -16,7 +16,7 @@ import numpy as np
 import gxevent as gx
 from tests import networks
 
-IMAGES = 20_000
+IMAGES = 12_000
 
 
 def network() -> gx.TernaryNetwork:
