@@ -8,6 +8,7 @@ with gx.open_trace("runs/nmnist") as trace:
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +44,7 @@ def pack(spool: TraceSpool, graph: EventGraph, folder: Path, attributes: dict[st
     """
     path, part = folder / TRACE, folder / f".{TRACE}.part"
     try:
-        with h5py().File(part, "w") as file:
+        with _Target(part) as target, h5py().File(target, "w") as file:
             file.attrs.update({"format": FORMAT, "version": VERSION} | attributes)
             windows = _pack_samples(file.create_group("samples"), folder)
             for i, name in enumerate(senders(graph)):
@@ -51,14 +52,70 @@ def pack(spool: TraceSpool, graph: EventGraph, folder: Path, attributes: dict[st
                 group.attrs.update({"name": name, "shape": graph.populations[name].shape})
                 _pack_offsets(group, spool, windows, i)
                 _pack_events(group, spool, i)
-        with open(part, "rb") as written:
-            os.fsync(written.fileno())
+                target.check()
+        target.sync()
         os.replace(part, path)
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink()
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise FormatError(f"{path}: cannot be written ({reason})") from error
+        raise FormatError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+class _Target(io.RawIOBase):
+    """A new file for HDF5 to write into, which is never told that a write failed: it may crash then (on a full disk, in
+    its close). The failure is raised where this is left."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._error: OSError | None = None
+        self._file = open(path, "w+b", buffering=0)  # noqa: SIM115 (closed by __exit__)
+
+    def __enter__(self) -> _Target:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._attempt(self._file.close)
+        self.check()
+
+    def check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def sync(self) -> None:
+        with open(self._path, "rb") as file:
+            os.fsync(file.fileno())
+
+    def _attempt(self, call: Any, *args: Any) -> Any:
+        if self._error is None:
+            try:
+                return call(*args)
+            except OSError as error:
+                self._error = error
+        return None
+
+    def write(self, data: Any) -> int:
+        left = memoryview(data)
+        while left and (written := self._attempt(self._file.write, left)):
+            left = left[written:]
+        return len(data)
+
+    def readinto(self, data: Any) -> int:
+        read = self._attempt(self._file.readinto, data) or 0
+        memoryview(data)[read:] = bytes(len(data) - read)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def truncate(self, size: int | None = None) -> int:
+        self._attempt(self._file.truncate, size)
+        return size or 0
+
+    def flush(self) -> None:
+        pass
 
 
 def _pack_samples(group: Any, folder: Path) -> int:
