@@ -65,6 +65,10 @@ class ProgressLines:
     def set_description(self, what: str, refresh: bool = True) -> None:
         self.what = what
 
+    def unpause(self) -> None:
+        """Begin to count time now."""
+        self.begun = time.monotonic()
+
     def update(self, n: int = 1) -> None:
         self.n += n
         took = time.monotonic() - self.begun

@@ -157,6 +157,7 @@ def command(
 
         def found(samples: int) -> None:
             bar.initial = bar.n = samples
+            bar.unpause()  # its clock begins here: a cluster takes seconds to start
 
         try:
             summary = record_run(

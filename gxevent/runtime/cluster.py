@@ -1,4 +1,4 @@
-"""Many processes and machines, on Dask distributed: functions over items, and runs of data sets.
+"""Many processes and machines, on Dask distributed: functions over items. Runs build on it (``runtime/tasks.py``).
 
     with open_cluster("tcp://scheduler:8786") as cluster:
         graph = cluster.share(graph)                       # travels once to each worker
@@ -13,23 +13,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import signal
 import threading
 import time
 import uuid
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from gxevent import __version__
-from gxevent.errors import ClusterError, FormatError, GxError, MissingExtraError, OptionError, require
-from gxevent.events import DataSet, Sample, open_dataset
-from gxevent.graph import EventGraph
-from gxevent.runtime.run import Runner, Settings
-from gxevent.runtime.spool import TracePart
-from gxevent.runtime.tally import Part
+from gxevent.errors import ClusterError, MissingExtraError, OptionError, require
 
 CONNECT_S = 10.0
 WORKERS_S = 30.0
@@ -38,10 +31,6 @@ POLL_S = 2.0
 """How often it is looked whether there are workers."""
 AHEAD = 4
 """Tasks in flight for each thread of the cluster: they hide the way there and back, and bound what must be kept."""
-TASK_S = 1.0
-"""Seconds a task of a run should take: long beside what it costs to send it."""
-SMALLEST, FIRST, LARGEST = 16, 64, 1 << 14
-"""Samples a task may have; those it has before it is known how long they take."""
 
 
 @contextlib.contextmanager
@@ -58,13 +47,14 @@ def open_cluster(address: str) -> Iterator[Cluster]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(_silent("distributed.client"))  # what it would log comes as our errors
         if local:
-            started = distributed.LocalCluster(
-                n_workers=int(local[1]),
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address=":0",
-                silence_logs=logging.CRITICAL,
-            )
+            with _uninterrupted():
+                started = distributed.LocalCluster(
+                    n_workers=int(local[1]),
+                    threads_per_worker=1,
+                    processes=True,
+                    dashboard_address=":0",
+                    silence_logs=logging.CRITICAL,
+                )
             address = stack.enter_context(started).scheduler_address
         try:
             client = stack.enter_context(distributed.Client(address, timeout=CONNECT_S, set_as_default=False))
@@ -75,6 +65,19 @@ def open_cluster(address: str) -> Iterator[Cluster]:
         cluster = Cluster(client, address)
         cluster.wait_for_worker()
         yield cluster
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Processes started here leave Ctrl-C to this one, which ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
@@ -182,105 +185,3 @@ class Cluster:
 
 def _itself(value: Any) -> Any:
     return value
-
-
-# ------------------------------------------------------------------------------------------------ runs of data sets
-
-
-@dataclass(frozen=True)
-class Job:
-    """What every task of a run needs to know."""
-
-    name: str
-    source: str
-    settings: Settings
-    threads: int
-    kernel: str
-    version: str
-
-
-@dataclass(frozen=True, eq=False)
-class Done:
-    """What a task of a run gave."""
-
-    part: Part
-    events: TracePart | None
-    kernel: str
-    seconds: float
-
-
-def run_on(
-    cluster: Cluster, graph: EventGraph, dataset: DataSet, settings: Settings, threads: int, kernel: str
-) -> Iterator[Done]:
-    """Run a data set's samples on a cluster, in order. Workers read the data from the same path as this process.
-
-    Raises OptionError for data that is not read from a path, and what the workers raise.
-    """
-    if not Path(dataset.source).exists():
-        raise OptionError(f"{dataset.source}: a cluster run needs data on a path, which every worker sees")
-    job = Job(uuid.uuid4().hex, str(Path(dataset.source).resolve()), settings, threads, kernel, __version__)
-    size = _Size(FIRST)
-    shared = cluster.share(graph), cluster.share(job)
-    for done in cluster.submit_all(_run_task, size.chunks(dataset.samples, cluster), *shared):
-        size.learn(done)
-        yield done
-
-
-class _Size:
-    """How many samples a task gets: as many as take ``TASK_S``; fewer near the end, so that all end together."""
-
-    def __init__(self, first: int) -> None:
-        self.samples = first
-
-    def chunks(self, samples: tuple[Sample, ...], cluster: Cluster) -> Iterator[tuple[Sample, ...]]:
-        at = 0
-        while at < len(samples):
-            share = -(-(len(samples) - at) // (2 * max(cluster.slots(), 1)))
-            n = min(self.samples, max(share, SMALLEST))
-            yield samples[at : at + n]
-            at += n
-
-    def learn(self, done: Done) -> None:
-        wanted = int(len(done.part.latency_us) * TASK_S / max(done.seconds, 1e-6))
-        self.samples = min(max(wanted, SMALLEST), 2 * self.samples, LARGEST)
-
-
-def _run_task(samples: tuple[Sample, ...], graph: EventGraph, job: Job) -> Done:
-    """Runs on a worker."""
-    if job.version != __version__:
-        raise FormatError(f"{_here()}: has gxevent {__version__}, the run began with {job.version}: install the same")
-    runner, dataset = _prepared(graph, job)
-    begun = time.perf_counter()
-    try:
-        made = list(runner.run(replace(dataset, samples=samples)))
-    except KeyError as error:
-        raise FormatError(f"{_here()}: {job.source} has no sample {error} there; {SHARED}") from error
-    rows = [row for batch, _ in made for row in batch]
-    events = TracePart.join([part for _, part in made]) if job.settings.trace else None
-    return Done(Part.of(rows), events, runner.kernel, time.perf_counter() - begun)
-
-
-SHARED = "workers read the data from the path that the run was given: put it where all of them see it"
-
-_local = threading.local()
-"""What a thread of a worker keeps between the tasks of a run."""
-
-
-def _prepared(graph: EventGraph, job: Job) -> tuple[Runner, DataSet]:
-    """Engine and data set of this run: built once a thread."""
-    if getattr(_local, "job", None) != job.name:
-        try:
-            _local.dataset = open_dataset(job.source, split="all")
-        except GxError as error:
-            raise type(error)(f"{_here()}: {error}; {SHARED}") from error
-        _local.runner = Runner(graph, job.settings, job.threads, job.kernel)
-        _local.job = job.name
-    return _local.runner, _local.dataset
-
-
-def _here() -> str:
-    import socket
-
-    from distributed import get_worker
-
-    return f"worker {get_worker().address} on {socket.gethostname()}"

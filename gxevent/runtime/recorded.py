@@ -13,12 +13,14 @@ from gxevent import __version__, files
 from gxevent.errors import FormatError, GxError
 from gxevent.events import DataSet
 from gxevent.graph import EventGraph
-from gxevent.runtime import cluster as clusters, trace as traces
+from gxevent.runtime import trace as traces
+from gxevent.runtime.cluster import Cluster, open_cluster
 from gxevent.runtime.journal import Journal, samples_sha256
 from gxevent.runtime.record import SampleRow
 from gxevent.runtime.run import Runner, Settings, check_data
 from gxevent.runtime.spool import TracePart
 from gxevent.runtime.tally import Part, Tally
+from gxevent.runtime.tasks import run_on
 
 
 def record_run(
@@ -68,7 +70,7 @@ def record_run(
         traces.h5py()
     identity = _identity(graph, dataset, settings)
     with ExitStack() as stack:
-        pool = stack.enter_context(clusters.open_cluster(cluster)) if cluster else None
+        pool = stack.enter_context(open_cluster(cluster)) if cluster else None
         journal = None
         if folder is not None:
             journal = Journal(folder, graph, dataset, identity, resume=resume, log=log)
@@ -120,14 +122,14 @@ def _identity(graph: EventGraph, dataset: DataSet, settings: Settings) -> dict[s
 
 
 def _parts(
-    runner: Runner, rest: DataSet, pool: clusters.Cluster | None, used: set[str], threads: int, kernel: str
+    runner: Runner, rest: DataSet, pool: Cluster | None, used: set[str], threads: int, kernel: str
 ) -> Iterator[tuple[Part, TracePart | None]]:
     """The outcome of samples in their order, from this process or a cluster's; the kernels that ran go to ``used``."""
     if pool is None or not rest.samples:
         for rows, events in runner.run(rest):
             yield Part.of(rows), events
         return
-    for done in clusters.run_on(pool, runner.graph, rest, runner.settings, threads, kernel):
+    for done in run_on(pool, runner.graph, rest, runner.settings, threads, kernel):
         used.add(done.kernel)
         yield done.part, done.events
 

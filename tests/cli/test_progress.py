@@ -33,8 +33,10 @@ def test_a_log_file_gets_few_lines_with_rate_and_time_left(clock, capsys):
 
 def test_what_was_done_before_says_nothing_about_the_rate(clock, capsys):
     bar = Output(json=False, quiet=False).progress(2_000, "running", "sample")
+    clock[0] = 7.0
     bar.initial = bar.n = 1_000
-    clock[0] = 20.0
+    bar.unpause()
+    clock[0] = 27.0
     bar.update(100)
     assert capsys.readouterr().err == "running: 1,100 of 2,000 samples, 5 a second, 3 min left\n"
 
@@ -52,6 +54,7 @@ def test_a_terminal_gets_a_bar(monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     bar = Output(json=False, quiet=False).progress(10, "running", "sample")
     bar.initial = bar.n = 4  # what cli/run.py does for a run that goes on
+    bar.unpause()
     assert "4/10" in str(bar)
     bar.close()
 

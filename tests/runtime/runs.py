@@ -27,11 +27,13 @@ def network() -> gx.TernaryNetwork:
     return gx.TernaryNetwork((1, 8, 8), encoder, layers, ("0", "1", "2"), name="small")
 
 
-def write_images(folder: Path, n: int = IMAGES, seed: int = 0) -> Path:
-    """A data set of ``n`` random 8x8 images with labels 0 to 2, as IDX files."""
+def write_images(
+    folder: Path, n: int = IMAGES, seed: int = 0, shape: tuple[int, int] = (8, 8), classes: int = 3
+) -> Path:
+    """A data set of ``n`` random images with labels from 0, as IDX files."""
     rng = np.random.default_rng(seed)
     folder.mkdir()
-    images, labels = rng.integers(0, 256, (n, 8, 8), np.uint8), rng.integers(0, 3, n, np.uint8)
+    images, labels = rng.integers(0, 256, (n, *shape), np.uint8), rng.integers(0, classes, n, np.uint8)
     for name, values in (("t10k-images-idx3-ubyte", images), ("t10k-labels-idx1-ubyte", labels)):
         head = struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape)
         (folder / name).write_bytes(head + values.tobytes())

@@ -15,7 +15,7 @@ import pytest
 
 import gxevent as gx
 from gxevent.mapping import load_chip, map_graph
-from gxevent.runtime import cluster as clusters
+from gxevent.runtime import cluster as clusters, tasks
 from gxevent.runtime.cluster import open_cluster
 from tests.runtime import runs
 from tests.runtime.runs import SAME, killed, lines, one_line, run, size, summary
@@ -237,7 +237,7 @@ class TestErrors:
         assert not (tmp_path / "run").exists()
 
     def test_another_version(self, work, two_workers, monkeypatch):
-        monkeypatch.setattr(clusters, "__version__", "99.0")
+        monkeypatch.setattr(tasks, "__version__", "99.0")
         with pytest.raises(gx.FormatError, match=r"has gxevent .*, the run began with 99\.0"):
             gx.record_run(
                 gx.load_graph(work / "net.gxg"), gx.open_dataset(work / "images"), None, cluster=two_workers.address
