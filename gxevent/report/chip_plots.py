@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gxevent.report.style import INK, SERIES, axes, tip
+from gxevent.report.style import INK, SERIES, axes, thousands, tip
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,6 +36,7 @@ def energy_bands(simulations: Mapping[str, Mapping[str, Any]], *, width: float =
     axis.errorbar(left, rows, xerr=span, fmt="none", ecolor=INK, elinewidth=1.2, capsize=4)
     axis.set_yticks(rows, list(simulations))
     axis.set(xlabel="nJ a sample", xlim=(0, None))
+    thousands(axis.xaxis)
     axis.invert_yaxis()
     if left.any():
         axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,10 @@ from gxevent.mapping.frames import load_counts
 from gxevent.report import chip_plots
 from gxevent.report.html import Figures, columns, listed, number, paragraph, table
 from gxevent.report.inputs import Inputs
-from gxevent.report.style import WIDE
+from gxevent.report.style import HALF, WIDE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def chips(inputs: Inputs, activities: list[str | Path], figures: Figures) -> str:
@@ -58,9 +61,9 @@ def _mapping_facts(mapping: Mapping) -> dict[str, str]:
 def _pictures(name: str, mapping: Mapping, near: list[Path], figures: Figures) -> str:
     from gxevent.mapping import plots
 
-    made = figures(
-        f"Units on the cores, {name}", f"{escape(name)}: units on each router.", lambda: plots.occupancy(mapping)
-    )
+    part = f"{escape(name)}, the part of the mesh in use"
+    caption = f"{part}: units on the cores of each router."
+    made = figures(f"Units on the cores, {name}", caption, lambda: _fitted(plots.occupancy(mapping), mapping), "light")
     activity = find_activity(mapping, near)
     if activity is None:
         text = (
@@ -68,8 +71,23 @@ def _pictures(name: str, mapping: Mapping, near: list[Path], figures: Figures) -
             "(gxevent map --save-activity), or the run folder as well."
         )
         return made + paragraph(text, "gap")
-    caption = f"{escape(name)}: events a frame on each link; the two directions lie side by side."
-    return made + figures(f"Link loads, {name}", caption, lambda: plots.link_heat(mapping, activity))
+    caption = f"{part}: events a frame on each link; the two directions lie side by side."
+    drawn = figures(
+        f"Link loads, {name}", caption, lambda: _fitted(plots.link_heat(mapping, activity), mapping), "light"
+    )
+    return made + drawn
+
+
+def _fitted(figure: Figure, mapping: Mapping) -> Figure:
+    """The picture of a mesh, shown where cores are used, at a size at which two stand side by side."""
+    places = np.array([entry.place[:2] for entry in mapping.cores] + [mapping.typed_chip().port])
+    (left, top), (right, bottom) = places.min(axis=0) - 0.8, places.max(axis=0) + 0.8
+    figure.axes[0].set(xlim=(left, right), ylim=(bottom, top), title="")
+    for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis):
+        axis.get_major_locator().set_params(integer=True)
+    height = (HALF - 1.2) * (bottom - top) / (right - left)
+    figure.set_size_inches(HALF, float(np.clip(height, 1.6, 5.0)))
+    return figure
 
 
 def find_activity(mapping: Mapping, near: list[Path]) -> Activity | None:

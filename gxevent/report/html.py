@@ -21,7 +21,10 @@ class Figures:
         self.drawn = 0
 
     def __call__(self, label: str, caption: str, make: Callable[[], Figure], kind: str = "") -> str:
-        """A figure with its caption; ``label`` says what it shows to those who do not see it."""
+        """A figure with its caption, HTML; ``label`` says what it shows to those who do not see it.
+
+        ``kind`` "light" keeps its ground white on a dark page: maps of colour that end in black.
+        """
         try:
             with style.page_style():
                 picture = style.inline_svg(make(), label)
@@ -29,6 +32,8 @@ class Figures:
             self.missing = str(error)
             return ""
         self.drawn += 1
+        if float(picture.split('width="', 1)[1].split("pt", 1)[0]) > 72 * style.HALF + 1:
+            kind = f"wide {kind}".strip()
         return (
             f'<figure class="{kind}"><div class="picture">{picture}</div>'
             f"<figcaption><b>Figure {self.drawn}.</b> {caption}</figcaption></figure>"

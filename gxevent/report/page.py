@@ -83,9 +83,14 @@ def _title(inputs: Inputs) -> str:
     )
     data = {Path(str(run.record.summary["data"])).name for run in inputs.runs.values()}
     chips = {m.chip["name"] for m in inputs.mappings.values()} | {s["chip"] for s in inputs.simulations.values()}
-    title = " and ".join(sorted(names))
-    title += f" on {' and '.join(sorted(data))}" if data else ""
-    return title + (f", mapped to {' and '.join(sorted(chips))}" if chips else "")
+    title = _listed(names)
+    title += f" on {_listed(data)}" if data else ""
+    return title + (f", mapped to {_listed(chips)}" if chips else "")
+
+
+def _listed(names: set[str]) -> str:
+    *most, last = sorted(names)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _page(title: str, studies: list[RunStudy], inputs: Inputs, activities: list[str | Path], notes: list[str]) -> str:
@@ -96,7 +101,7 @@ def _page(title: str, studies: list[RunStudy], inputs: Inputs, activities: list[
         section("Events and gates", run_sections.gates(studies, figures)),
         section("Operations", run_sections.operations(studies, figures)),
         section("Latency", run_sections.latency(studies, figures)),
-        section("What is known after n events", run_sections.anytime(studies, figures)),
+        section("Anytime accuracy", run_sections.anytime(studies, figures)),
         section("One sample through all layers", run_sections.inside(studies, figures)),
         section("Events by class", run_sections.by_class(studies, figures)),
         section("On chips", chip_sections.chips(inputs, activities, figures)),

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from gxevent.analysis.latency import ActivityGroups, ActivityOverTime, LatencyStudy
 from gxevent.analysis.operations import Count, Operations
 from gxevent.errors import OptionError
-from gxevent.report.style import FAINT, INK, LINE, SERIES, axes, tip
+from gxevent.report.style import FAINT, INK, LINE, SERIES, axes, thousands, tip
 from gxevent.runtime import RunRecord
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 EQUAL_STATES = 5 / 9
@@ -74,24 +74,30 @@ def resting(records: Mapping[str, RunRecord]) -> Figure:
     return figure
 
 
-def operations(rows: Sequence[Operations]) -> Figure:
+def operations(rows: Sequence[Operations], *, width: float = 6.4) -> Figure:
     """Operations of a window by kind of network, stacked by kind of operation; a bound is drawn faint up to its end."""
-    figure, (axis,) = axes(6.4, 2.6)
+    figure, (axis,) = axes(width, 2.2)
     left = np.zeros(len(rows))
     kinds = ("multiply", "accumulate", "xnor", "bitcount")
-    for color, kind in zip((SERIES[1], SERIES[4], SERIES[0], SERIES[2]), kinds, strict=True):
+    names = ("multiplications", "additions", "XNORs", "bitcounts")
+    for color, kind, said in zip((SERIES[1], SERIES[7], SERIES[0], SERIES[2]), kinds, names, strict=True):
         counts: list[Count] = [getattr(row, kind) for row in rows]
         low, high = np.array([c.low for c in counts]), np.array([c.high for c in counts])
-        bars = axis.barh(range(len(rows)), low, left=left, height=0.65, color=color, label=kind)
+        bars = axis.barh(range(len(rows)), low, left=left, height=0.65, color=color, label=said)
         axis.barh(range(len(rows)), high - low, left=left + low, height=0.65, color=color, alpha=0.25)
         for bar, row, count in zip(bars, rows, counts, strict=True):
-            bar.set_gid(tip(f"{row.network}, {kind}: {count.low:,.0f} … {count.high:,.0f}"))
+            bar.set_gid(tip(f"{row.network}: {_span(count)} {said}"))
         left += high
     axis.set_yticks(range(len(rows)), [row.network for row in rows])
     axis.set(xlabel="operations a window")
+    thousands(axis.xaxis)
     axis.invert_yaxis()
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
+
+
+def _span(count: Count) -> str:
+    return f"{count.low:,.0f}" if count.exact else f"{count.low:,.0f} to {count.high:,.0f}"
 
 
 def latency(record: RunRecord, *, limits: tuple[float, float] | None = None, width: float = 6.4) -> Figure:
@@ -104,17 +110,20 @@ def latency(record: RunRecord, *, limits: tuple[float, float] | None = None, wid
     widths = np.diff(edges)
     for bar, n in zip(axis.bar(edges[:-1], counts, widths, align="edge", color=SERIES[0]), counts, strict=True):
         bar.set_gid(tip(f"{bar.get_x():,.1f} to {bar.get_x() + bar.get_width():,.1f} µs: {n:,} samples"))
-    quantiles = {"p50": np.percentile(times, 50), "p99": np.percentile(times, 99)}
-    for name, value in quantiles.items():
+    axis.set(xscale="log", yscale="log", ylim=(0.7, None), xlabel="host time of a sample, µs", ylabel="samples")
+    middle = np.sqrt(edges[0] * edges[-1])
+    for name, q in (("p50", 50), ("p99", 99)):
+        value = float(np.percentile(times, q))
         axis.axvline(value, color=INK, linewidth=1, linestyle=(0, (3, 2)))
-        axis.annotate(f"{name} {value:,.3g} µs", (value, 1.0), xycoords=("data", "axes fraction"), va="bottom",
-                      ha="left" if name == "p99" else "right", fontsize=8)  # fmt: skip
-    axis.set(xscale="log", xlabel="host time of a sample, µs", ylabel="samples")
-    _plain_log(axis)
+        said = f" {name} {value:,.0f} µs " if value >= 100 else f" {name} {value:.3g} µs "
+        side, level = ("right" if value > middle else "left"), (1.0 if name == "p50" else 1.07)
+        axis.annotate(said, (value, level), xycoords=("data", "axes fraction"), va="bottom", ha=side, fontsize=8)
+    _plain_log(axis.xaxis)
+    _plain_log(axis.yaxis)
     return figure
 
 
-def class_events(record: RunRecord, *, top: float | None = None, width: float = 6.4) -> Figure:
+def class_events(record: RunRecord, *, width: float = 6.4) -> Figure:
     """Address events by window of each class's samples: the box holds the middle half, whiskers reach the extremes.
 
     Classes are the labels where there are any, else the decisions.
@@ -136,7 +145,8 @@ def class_events(record: RunRecord, *, top: float | None = None, width: float = 
         box.set_gid(tip(f"{name}: median {np.median(values):,.0f} events a window, {len(values):,} samples"))
     turned = 90 if max(map(len, names)) * len(names) > 60 else 0
     axis.set_xticks(range(1, len(names) + 1), names, rotation=turned)
-    axis.set(ylabel="events a window", ylim=(0, top or 1.05 * max(v.max() for v in groups.values())))
+    axis.set(ylabel="events a window")
+    thousands(axis.yaxis)
     axis.set_xlabel("label" if any(row.label for row in record.rows) else "decision")
     return figure
 
@@ -157,7 +167,9 @@ def events_by_class(record: RunRecord) -> dict[str, NDArray[np.float64]]:
 
 def anytime(study: LatencyStudy) -> Figure:
     """Accuracy after n events, and the number of events after which decisions stay."""
-    return anytime_curves({"": study})
+    figure = anytime_curves({"": study})
+    figure.axes[0].set_title("What is known after n events")
+    return figure
 
 
 def anytime_curves(studies: Mapping[str, LatencyStudy], *, width: float = 6.4) -> Figure:
@@ -168,7 +180,9 @@ def anytime_curves(studies: Mapping[str, LatencyStudy], *, width: float = 6.4) -
         above.plot(n, accuracy, label=name)
         settled = np.sort(study.decision_latency()["events"])
         below.step(settled, np.arange(1, len(settled) + 1) / len(settled), where="post", label=name)
-    above.set(ylabel="accuracy", ylim=(0, 1.02), title="What is known after n events")
+    above.set(ylabel="accuracy", ylim=(0, 1.02))
+    thousands(above.xaxis)
+    thousands(below.xaxis)
     below.set(xlabel="events seen", ylabel="decisions that stay", ylim=(0, 1.02), xlim=above.get_xlim())
     for axis in (above, below):
         axis.grid(axis="y", color=LINE, linewidth=0.8)
@@ -224,12 +238,11 @@ def _fading(color: str):
     return LinearSegmentedColormap.from_list("fading", [to_rgba(color, 0.0), to_rgba(color, 1.0)])
 
 
-def _plain_log(axis: Axes) -> None:
+def _plain_log(axis: Axis) -> None:
     """Numbers as they are spoken (50, 200, 1,000) on a logarithmic axis, few enough to read."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter
 
-    low, high = axis.get_xlim()
-    wide = high / max(low, 1e-9) > 50
-    axis.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-    axis.xaxis.set_minor_formatter(NullFormatter())
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high / max(low, 1e-9) > 50 else (1.0, 2.0, 5.0)))
+    axis.set_minor_formatter(NullFormatter())
+    thousands(axis)

@@ -16,8 +16,19 @@ from gxevent.report.style import HALF, WIDE
 from gxevent.runtime import RunRecord
 from gxevent.runtime.about import about_network
 
+WRONG = 12
+"""Misclassified samples that are named."""
+
 LARGE = 40
 """Classes up to which a confusion matrix is a table; a larger one is a picture."""
+
+GENERAL = (
+    "All rows are taken with this network's own connections and weights; trained as such, the others would have "
+    "weights of their own. Pools, thresholds and batch norms are the same in every row and left out."
+)
+
+IN_LARGE = ("samples", "accuracy", "gates at rest", "events a window", "latency")
+"""Facts that a page of a single run shows in large figures already."""
 
 PAPER = {
     "full precision": ("M", "M", "0", "0", "0 %"),
@@ -57,7 +68,7 @@ def deck(studies: list[RunStudy]) -> str:
     gates = f"Of {whole:,.0f} gates {opened:,.0f} opened in a window; {percent(s['resting_probability'])} rested."
     if s["accuracy"] is None:
         return paragraph(f"{s['samples']:,} samples without labels. {gates}", "deck")
-    right = f"{s['correct']:,} of {s['labelled']:,} samples were recognised rightly."
+    right = f"{s['correct']:,} of {s['labelled']:,} samples were classified correctly."
     return paragraph(f"{right} {gates}", "deck")
 
 
@@ -87,8 +98,8 @@ def what_ran(studies: list[RunStudy]) -> str:
         return ""
     head = ("", *(escape(s.name) for s in studies)) if len(studies) > 1 else ("", "")
     facts = [_facts(study) for study in studies]
-    rows = [(name, *(fact[name] for fact in facts)) for name in facts[0]]
-    return table(head, rows, "facts figureslike")
+    shown = [name for name in facts[0] if len(studies) > 1 or name not in IN_LARGE]
+    return table(head, [(name, *(fact[name] for fact in facts)) for name in shown], "facts figureslike")
 
 
 def _facts(study: RunStudy) -> dict[str, str]:
@@ -128,11 +139,25 @@ def _network(study: RunStudy) -> dict[str, Any] | None:
 
 def accuracy(studies: list[RunStudy]) -> str:
     """Confusion matrices."""
-    parts = [title_of(s, studies) + _confusion(s.run.record) for s in studies if s.summary["accuracy"] is not None]
-    if not parts:
+    known = [s for s in studies if s.summary["accuracy"] is not None]
+    if not known:
         return ""
-    note = "Rows are labels, columns decisions; a cell's colour is its share of the label's samples."
-    return columns(parts) + paragraph(note, "note")
+    said = "Confusion matrix: rows are labels, columns decisions; the colour is the share of the label's samples."
+    note = paragraph(said, "note")
+    if len(known) == 1:
+        record = known[0].run.record
+        return title_of(known[0], studies) + columns([_confusion(record) + note, _wrong(record)])
+    return columns(title_of(s, studies) + _confusion(s.run.record) + _wrong(s.run.record) for s in known) + note
+
+
+def _wrong(record: RunRecord) -> str:
+    """Misclassified samples, by name."""
+    wrong = [row for row in record.rows if row.label and row.prediction != row.label]
+    rows = [(f"<code>{escape(r.sample)}</code>", escape(r.label), escape(r.prediction)) for r in wrong[:WRONG]]
+    if not rows:
+        return ""
+    more = paragraph(f"and {len(wrong) - WRONG:,} more in samples.csv", "note") if len(wrong) > WRONG else ""
+    return table(("misclassified", "label", "decision"), rows) + more
 
 
 def _confusion(record: RunRecord) -> str:
@@ -195,7 +220,7 @@ def _gates(study: RunStudy) -> str:
         ("all", sent, f"{synapses:,.0f}", f"{opened:,.1f}", percent(total), bar(total, EQUAL_STATES, "all gates"))
     )
     head = ("projection", "events in", "connections", "open gates", "at rest", "")
-    made = table(head, rows, last=True)
+    made = table(head, rows, "full", last=True)
     if not network:
         events = [(escape(name), f"{sent / n:,.1f}") for name, sent in s["events"].items()]
         made += table(("population", "events a window"), events)
@@ -212,15 +237,21 @@ def operations(studies: list[RunStudy], figures: Figures) -> str:
         notes += _operation_notes(study, rows, network, len(studies) > 1)
     if not parts:
         return ""
+    drawn = ""
+    if len(studies) == 1:
+        caption = "Operations of one window by kind of network; what is faint is the room between bounds."
+        drawn = figures("Operations by kind of network", caption, lambda: plots.operations(rows, width=WIDE))
     lead = (
         "What one window costs in this network, and what it would cost the same connections in other kinds of network. "
         "<b>Bold</b> numbers were counted in the run; upright ones follow from connections and weights alone; "
-        "<i>slanted</i> ones are bounds. The small line below a number is the paper's entry for a neuron of fan-in M."
+        "<i>slanted</i> ones are bounds. The small line below a number is the paper's entry for a neuron of "
+        "fan\u2011in M."
     )
     return (
         paragraph(lead)
         + columns(parts).replace('class="columns"', 'class="columns tables"')
-        + "".join(paragraph(note, "note") for note in dict.fromkeys(notes))
+        + drawn
+        + "".join(paragraph(note, "note") for note in dict.fromkeys([*notes, GENERAL]))
     )
 
 
@@ -232,7 +263,7 @@ def _operations(rows: tuple[Operations, ...]) -> str:
         cells = [_count(count, formula) for count, formula in zip(counts, formulas, strict=False)]
         lines.append((escape(row.network), *cells, _count(row.resting, formulas[-1], share=True)))
     head = ("network", "multiplications", "additions", "XNORs", "bitcounts", "at rest")
-    return table(head, lines)
+    return table(head, lines, "full")
 
 
 def _count(count: Count, formula: str, share: bool = False) -> str:
@@ -243,7 +274,7 @@ def _count(count: Count, formula: str, share: bool = False) -> str:
         text = f'<span class="counted">{say(count.high)}</span>'
     else:
         text = say(count.high)
-    return text + (f'<span class="formula">{formula}</span>' if formula else "")
+    return text + (f'<span class="formula">{formula}</span>' if formula not in ("", "0", "0 %") else "")
 
 
 def _by_neuron(study: RunStudy, network: dict[str, Any]) -> str:
@@ -267,7 +298,7 @@ def _by_neuron(study: RunStudy, network: dict[str, Any]) -> str:
             )
         )
     head = ("by neuron of", "neurons", "fan-in M", "TWN additions", "open gates", "bitcounts")
-    return table(head, rows)
+    return table(head, rows, "full")
 
 
 def _operation_notes(
@@ -285,10 +316,6 @@ def _operation_notes(
         notes.append(f"{name}Levels beyond -1, 0, +1 meet here: an open gate is a small integer product, not one XNOR.")
     if not network:
         notes.append(f"{name}The record does not hold the network, so what depends on its weights is a bound.")
-    notes.append(
-        "TWN and BWN are taken with this network's own connections and weights; trained as such they would have "
-        "others. Pools, thresholds and batch norms are the same in every row and left out."
-    )
     return notes
 
 
@@ -327,7 +354,7 @@ def anytime(studies: list[RunStudy], figures: Figures) -> str:
     if not known:
         return ""
     lead = (
-        "Recordings run event by event. Above: the share of them decided rightly after so many events. Below: the "
+        "Recordings run event by event. Above: the share of them classified correctly after so many events. Below: the "
         "share whose decision does not change any more."
     )
     caption = "; ".join(
@@ -338,19 +365,14 @@ def anytime(studies: list[RunStudy], figures: Figures) -> str:
     drawn = figures(
         "Accuracy after n events", f"{caption}.", lambda: plots.anytime_curves(known, width=WIDE), kind="wide"
     )
-    rows = []
+    rows, quantiles = [], ("p50", "p90", "p99", "max")
     for name, study in known.items():
-        s = study.summary()
-        rows.append(
-            (
-                escape(name),
-                *(f"{s['decision_events'][q]:,.0f}" for q in ("p50", "p90", "max")),
-                *(f"{s['decision_time_us'][q] / 1e3:,.1f}\u202fms" for q in ("p50", "p90")),
-                f"{s['host_us']['p50']:,.1f}\u202fµs",
-            )
-        )
-    head = ("the decision stays after", "events: p50", "p90", "max", "event time: p50", "p90", "host time a step")
-    return paragraph(lead) + drawn + table(head, rows)
+        s, of = study.summary(), f"{escape(name)}: " if len(known) > 1 else ""
+        seen, passed, host = s["decision_events"], s["decision_time_us"], s["host_us"]
+        rows.append((f"{of}events until the decision stays", *(f"{seen[q]:,.0f}" for q in quantiles)))
+        rows.append((f"{of}event time until then", *(f"{passed[q] / 1e3:,.1f}\u202fms" for q in quantiles)))
+        rows.append((f"{of}host time of a step", *(f"{host[q]:,.1f}\u202fµs" for q in quantiles)))
+    return paragraph(lead) + drawn + table(("", *quantiles), rows)
 
 
 def inside(studies: list[RunStudy], figures: Figures) -> str:
@@ -370,16 +392,17 @@ def inside(studies: list[RunStudy], figures: Figures) -> str:
         if study.raster is not None:
             made = study.raster
             caption = (
-                "Address events along the recording in stream mode: each dot is a unit whose level became "
-                "positive (blue) or negative (orange), at the flat address of the unit. Below, the scores."
+                "Address events along the recording in stream mode, at the flat address of the unit: each dot is a "
+                "unit whose level became positive (blue) or negative (orange) since the look before, "
+                f"{len(made.t_us)} looks in all. Below, the scores."
             )
-            drawn = figures(f"Raster of {row.sample}", caption, lambda m=made: raster_plots.raster(m), kind="wide")
+            drawn = figures(f"Raster of {row.sample}", caption, lambda m=made: raster_plots.raster(m))
         caption = (
             "The last window as the engine runs it: every channel of every population, positive in blue, negative in "
             "orange, silent in grey; below the names, active units."
         )
         made = (study.graph, study.trace)
-        drawn += figures(f"Channels of {row.sample}", caption, lambda m=made: raster_plots.maps(*m), kind="wide")
+        drawn += figures(f"Channels of {row.sample}", caption, lambda m=made: raster_plots.maps(*m))
         parts.append(lead + drawn if drawn else "")
     return "".join(parts)
 
@@ -389,16 +412,17 @@ def by_class(studies: list[RunStudy], figures: Figures) -> str:
     if not studies:
         return ""
     groups = [plots.events_by_class(s.run.record) for s in studies]
-    tops = [float(values.max()) for group in groups for values in group.values()]
-    if not tops:
+    if not any(groups):
         return ""
     width = figure_width(studies)
-    caption = "Address events of all populations by window: median, middle half, extremes."
+    caption = (
+        "Address events of all populations by window: median, middle half, extremes; the axis does not begin at 0."
+    )
     parts = []
     for study, group in zip(studies, groups, strict=True):
         record = study.run.record
         label = f"Events by class, {study.name}"
-        drawn = figures(label, caption, lambda r=record: plots.class_events(r, top=1.05 * max(tops), width=width))
+        drawn = figures(label, caption, lambda r=record: plots.class_events(r, width=width))
         parts.append(title_of(study, studies) + drawn + _by_class(record, group))
     return columns(parts)
 
@@ -415,7 +439,7 @@ def _by_class(record: RunRecord, groups: dict[str, Any]) -> str:
         right = percent(np.mean([row.prediction == name for row in of])) if labelled else "–"
         cells = (escape(name), f"{len(of):,}", right, f"{events.mean():,.0f}", span(events.min(), events.max()))
         rows.append((*cells, percent(1 - opened.mean() / synapses)))
-    head = ("label" if labelled else "decision", "samples", "right", "events a window", "least to most", "at rest")
+    head = ("label" if labelled else "decision", "samples", "correct", "events a window", "least to most", "at rest")
     return table(head, rows, "long")
 
 

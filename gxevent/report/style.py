@@ -14,6 +14,7 @@ from gxevent.errors import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 INK, FAINT, LINE = "#22262b", "#69717b", "#d5d9df"
@@ -22,7 +23,7 @@ SERIES = (POSITIVE, NEGATIVE, "#3c8a63", "#8a5aa8", "#8c7a2b", "#3b8ea5", "#b04a
 VARIABLES = {INK: "--ink", FAINT: "--faint", LINE: "--line"} | {c: f"--c{i}" for i, c in enumerate(SERIES)}
 """Colour of a figure -> the page's variable that takes its place, so that figures follow the page into the dark."""
 
-WIDE, HALF = 9.2, 4.45
+WIDE, HALF = 9.8, 4.7
 """Widths in inches: across the page, and one of two columns."""
 
 _SETTINGS = {
@@ -93,6 +94,8 @@ def inline_svg(figure: Figure, label: str) -> str:
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, dpi=192)
     text = out.getvalue().decode()
     text = text[text.index("<svg") :]
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text, count=2)  # an HTML page knows them
+    text = text.replace("xlink:href", "href")
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="tip:([^"]*)">', r"<g><title>\1</title>", text)
     unique = hashlib.sha256(label.encode() + out.getvalue()).hexdigest()[:8]
@@ -105,6 +108,13 @@ def inline_svg(figure: Figure, label: str) -> str:
     text = re.sub(r"<style type=\"text/css\">[^<]*</style>", "", text)
     text = re.sub(r"<defs>\s*</defs>\n?", "", text)
     return text.replace("<svg ", f'<svg role="img" aria-label="{escape(label, quote=True)}" ', 1).strip()
+
+
+def thousands(axis: Axis) -> None:
+    """Ticks with separators of thousands."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"))
 
 
 def tip(text: str) -> str:
