@@ -85,6 +85,11 @@ def listed(lines: Iterable[str], kind: str = "") -> str:
     return f'<ul class="{kind}">{items}</ul>' if items else ""
 
 
+def percent(share: float, digits: int = 1) -> str:
+    """With a narrow space that does not break."""
+    return f"{100 * share:.{digits}f}\u202f%"
+
+
 def number(value: float | None, digits: int = 0) -> str:
     """With thousands separators, a dash for None."""
     return "–" if value is None else f"{value:,.{digits}f}"

@@ -14,7 +14,7 @@ from typing import Any
 from gxevent import __version__
 from gxevent.events import DataSet
 from gxevent.graph import EventGraph
-from gxevent.report import chip_sections, run_sections
+from gxevent.report import chip_sections, count_sections, run_sections, time_sections
 from gxevent.report.html import Figures, paragraph, section
 from gxevent.report.inputs import Inputs, Run
 from gxevent.report.study import RunStudy, find_data, find_graphs, study_run
@@ -97,12 +97,12 @@ def _page(title: str, studies: list[RunStudy], inputs: Inputs, activities: list[
     figures = Figures()
     body = [
         section("What ran", run_sections.what_ran(studies)),
-        section("Accuracy", run_sections.accuracy(studies)),
-        section("Events and gates", run_sections.gates(studies, figures)),
-        section("Operations", run_sections.operations(studies, figures)),
-        section("Latency", run_sections.latency(studies, figures)),
-        section("Anytime accuracy", run_sections.anytime(studies, figures)),
-        section("One sample through all layers", run_sections.inside(studies, figures)),
+        section("Accuracy", run_sections.accuracy(studies, figures)),
+        section("Events and gates", count_sections.gates(studies, figures)),
+        section("Operations", count_sections.operations(studies, figures)),
+        section("Latency", time_sections.latency(studies, figures)),
+        section("Anytime accuracy", time_sections.anytime(studies, figures)),
+        section("One sample through all layers", time_sections.inside(studies, figures)),
         section("Events by class", run_sections.by_class(studies, figures)),
         section("On chips", chip_sections.chips(inputs, activities, figures)),
         section("Reproduce", run_sections.reproduce(studies)),

@@ -44,8 +44,10 @@ def confusion(record: RunRecord) -> Figure:
             if samples:
                 color = "white" if shares[row, column] > 0.55 else INK
                 axis.text(column, row, f"{samples:,}", ha="center", va="center", color=color, fontsize=7.5)
-    axis.set_xticks(range(n), record.classes, rotation=90 if max(map(len, record.classes)) > 2 else 0)
-    axis.set_yticks(range(n), record.classes)
+    every = 1 + n // 41  # no more names than can be read
+    named = record.classes[::every]
+    axis.set_xticks(range(0, n, every), named, rotation=90 if max(map(len, named)) > 2 else 0)
+    axis.set_yticks(range(0, n, every), named)
     axis.set(xlabel="decision", ylabel="label")
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)
@@ -143,8 +145,11 @@ def class_events(record: RunRecord, *, width: float = 6.4) -> Figure:
     )
     for box, (name, values) in zip(drawn["boxes"], groups.items(), strict=True):
         box.set_gid(tip(f"{name}: median {np.median(values):,.0f} events a window, {len(values):,} samples"))
-    turned = 90 if max(map(len, names)) * len(names) > 60 else 0
-    axis.set_xticks(range(1, len(names) + 1), names, rotation=turned)
+    every = 1 + len(names) // 41
+    named = names[::every]
+    axis.set_xticks(
+        range(1, len(names) + 1, every), named, rotation=90 if max(map(len, named)) * len(named) > 60 else 0
+    )
     axis.set(ylabel="events a window")
     thousands(axis.yaxis)
     axis.set_xlabel("label" if any(row.label for row in record.rows) else "decision")

@@ -25,6 +25,7 @@ from gxevent.events import DataSet, EventStream, encode_images, encode_stream, o
 from gxevent.graph import EventGraph
 from gxevent.report.inputs import Run
 from gxevent.runtime import Engine, SampleRow, Trace
+from gxevent.runtime.about import about_network
 
 RECORDINGS = 100
 """Recordings that the anytime curve is drawn from, at most."""
@@ -58,6 +59,13 @@ class RunStudy:
     @property
     def summary(self) -> dict[str, Any]:
         return self.run.record.summary
+
+    @property
+    def network(self) -> dict[str, Any] | None:
+        """What ``about_network`` says of the graph: from the record, or from the graph where the record is older."""
+        if "network" in self.summary:
+            return self.summary["network"]
+        return None if self.graph is None else about_network(self.graph)
 
 
 def find_graphs(runs: dict[str, Run], paths: Iterable[str | os.PathLike[str]] = ()) -> dict[str, EventGraph]:

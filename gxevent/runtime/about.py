@@ -1,17 +1,20 @@
-"""What a run record keeps of its network, so that a report needs neither the graph's file nor the data."""
+"""What a run record keeps of its network and software, so that a report needs neither the graph's file nor the data."""
 
 from __future__ import annotations
 
+import platform
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from gxevent import __version__
 from gxevent.connectivity import Sparse
 from gxevent.graph import EventGraph, Projection
 
 
 def about_network(graph: EventGraph) -> dict[str, Any]:
-    """Populations and projections as JSON values.
+    """Encoder, populations and projections as JSON values.
 
     By projection that carries levels: ``synapses`` (existing connections), ``nonzero`` (those whose level is not 0) and
     ``top``, the largest |level|; fan-in is synapses over the target's units.
@@ -19,7 +22,14 @@ def about_network(graph: EventGraph) -> dict[str, Any]:
     populations = [
         {"name": p.name, "role": p.role, "shape": list(p.shape), "levels": p.levels} for p in graph.populations.values()
     ]
-    return {"name": graph.name, "populations": populations, "projections": [_about(p) for p in graph.gated]}
+    projections = [_about(p) for p in graph.gated]
+    encoder = None if graph.encoder is None else asdict(graph.encoder)
+    return {"name": graph.name, "encoder": encoder, "populations": populations, "projections": projections}
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes a run."""
+    return {"gxevent": __version__, "python": platform.python_version(), "numpy": np.__version__}
 
 
 def _about(p: Projection) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gxevent import __version__, files
+from gxevent import files
 from gxevent.encoder import Encoder
 from gxevent.errors import FormatError, OptionError, ShapeError
 from gxevent.events import DataSet, EventStream, encode_images, encode_stream
 from gxevent.graph import EventGraph
 from gxevent.runtime import reference
-from gxevent.runtime.about import about_network
+from gxevent.runtime.about import about_network, versions
 from gxevent.runtime.counts import Counts
 from gxevent.runtime.engine import Engine, Result
 from gxevent.runtime.record import RunRecord, SampleRow, results_sha256
@@ -125,7 +125,7 @@ def run_dataset(
     summary["kernel"] = "reference" if mode == "reference" else engine.kernel
     summary |= {"mode": mode, "threads": threads, "data": dataset.source, "window": window, "stride": stride}
     summary |= {"graph_sha256": files.sha256(graph), "results_sha256": results_sha256(rows)}
-    summary |= {"gxevent": __version__, "network": about_network(graph)}
+    summary |= {"versions": versions(), "network": about_network(graph)}
     return RunRecord(tuple(rows), summary, graph.classes)
 
 

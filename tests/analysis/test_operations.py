@@ -94,7 +94,7 @@ def test_a_run_keeps_its_network(tmp_path):
     record.save(tmp_path / "run")
     read = gx.load_run(tmp_path / "run").summary
     assert read["network"] == json.loads(json.dumps(about_network(graph)))
-    assert read["gxevent"] == gx.__version__
+    assert read["versions"]["gxevent"] == gx.__version__
     frames = [sample.frames for sample in encode_samples(graph, dataset)]
     twn, bnn, own = operation_table(read, bitcounts=bitcounts(graph, frames))[2:]
     assert own.network == "GXNOR"
