@@ -34,8 +34,12 @@ def energy_bands(simulations: Mapping[str, Mapping[str, Any]], *, width: float =
         [max(t["high"] - t["value"], 0) if t else 0.0 for t in totals],
     ]
     axis.errorbar(left, rows, xerr=span, fmt="none", ecolor=INK, elinewidth=1.2, capsize=4)
+    for row, (total, end) in enumerate(zip(totals, left + np.array(span[1]), strict=True)):
+        if total:
+            place = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
+            axis.annotate(f"{total['value']:,.0f} nJ", (end, row), **place, fontsize=8)
     axis.set_yticks(rows, list(simulations))
-    axis.set(xlabel="nJ a sample", xlim=(0, None))
+    axis.set(xlabel="nJ a sample", xlim=(0, 1.2 * max((left + np.array(span[1])).max(), 1e-9)))
     thousands(axis.xaxis)
     axis.invert_yaxis()
     if left.any():

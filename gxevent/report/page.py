@@ -135,4 +135,4 @@ def _contents(sections: list[str]) -> str:
         if text:
             anchor = text.split('id="', 1)[1].split('"', 1)[0]
             links.append(f'<a href="#{anchor}">{text.split("<h2>", 1)[1].split("</h2>", 1)[0]}</a>')
-    return f"<nav>{''.join(links)}</nav>"
+    return f"<nav>{''.join(links)}</nav>" if len(links) > 2 else ""

@@ -92,6 +92,7 @@ def operations(rows: Sequence[Operations], *, width: float = 6.4) -> Figure:
         left += high
     axis.set_yticks(range(len(rows)), [row.network for row in rows])
     axis.set(xlabel="operations a window")
+    axis.locator_params(axis="x", nbins=5)
     thousands(axis.xaxis)
     axis.invert_yaxis()
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
