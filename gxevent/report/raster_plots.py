@@ -15,6 +15,9 @@ from gxevent.runtime import Trace
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+DOT = 3
+"""Rows of the picture that a dot is high."""
+
 SHOWN = 6
 """Score curves that have a colour and a name of their own; the others are grey."""
 
@@ -52,22 +55,30 @@ def raster(made: Raster, *, width: float = 9.8) -> Figure:
 
 
 def _dots(made: Raster, name: str, rows: int) -> NDArray[np.uint8]:
-    """Address events of a population as a picture, RGBA uint8: a dot each, as wide as a look, three rows high."""
+    """Address events of a population as a picture, RGBA uint8, about ``rows`` high.
+
+    Each event is a dot, as wide as a look. Where dots would cover each other, the colour of a place is as strong as it
+    has events, and mixed of both signs.
+    """
     from matplotlib.colors import to_rgb
 
-    looks, dot = len(made.t_us), max(1, round(1600 / len(made.t_us)))
-    spikes, units = made.spikes[name], made.units[name]
-    picture = np.zeros((rows, looks * dot, 4), np.uint8)
-    top = spikes.unit.astype(np.int64) * len(picture) // units
-    left = np.searchsorted(made.t_us, spikes.t_us) * dot
-    high = max(3, len(picture) // units)
-    for sign, color in ((1, POSITIVE), (-1, NEGATIVE)):
-        of = np.sign(spikes.level) == sign
-        paint = np.array([*(round(255 * c) for c in to_rgb(color)), 255], np.uint8)
-        for dy in range(high):
-            for dx in range(dot):
-                picture[np.minimum(top[of] + dy, len(picture) - 1), left[of] + dx] = paint
-    return picture
+    looks, units, spikes = len(made.t_us), made.units[name], made.spikes[name]
+    dense = len(spikes.unit) * DOT > 0.4 * rows * looks
+    rows = rows // DOT if dense else rows
+    counts = np.zeros((2, rows, looks))
+    row = spikes.unit.astype(np.int64) * rows // units
+    np.add.at(counts, ((spikes.level > 0).astype(int), row, np.searchsorted(made.t_us, spikes.t_us)), 1)
+    if not dense:
+        first = np.minimum(counts, 1)
+        counts = first.copy()
+        for shift in range(1, max(DOT, rows // units)):
+            counts[:, shift:] = np.maximum(counts[:, shift:], first[:, :-shift])
+    total = counts.sum(axis=0)
+    full = max(float(np.quantile(total[total > 0], 0.95)), 1.0) if dense else 1.0
+    share = np.divide(counts[1], total, out=np.zeros_like(total), where=total > 0)[..., None]
+    color = share * np.array(to_rgb(POSITIVE)) + (1 - share) * np.array(to_rgb(NEGATIVE))
+    picture = np.concatenate([color, np.minimum(total / full, 1)[..., None]], axis=2)
+    return np.repeat(np.round(255 * picture).astype(np.uint8), max(1, round(1200 / looks)), axis=1)
 
 
 def maps(graph: EventGraph, trace: Trace, *, width: float = 9.8) -> Figure:

@@ -194,7 +194,9 @@ def by_class(studies: list[RunStudy], figures: Figures) -> str:
     for study, group in zip(studies, groups, strict=True):
         record = study.run.record
         label = f"Events by class, {study.name}"
-        drawn = figures(label, caption, lambda r=record: plots.class_events(r, width=width))
+        drawn = ""
+        if any(len(values) > 2 for values in group.values()):
+            drawn = figures(label, caption, lambda r=record: plots.class_events(r, width=width))
         parts.append(title_of(study, studies) + drawn + _by_class(record, group))
     return columns(parts)
 

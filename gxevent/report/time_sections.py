@@ -10,6 +10,9 @@ from gxevent.report.run_sections import figure_width, title_of
 from gxevent.report.study import RunStudy
 from gxevent.report.style import WIDE
 
+FEW = 5
+"""Samples of which a histogram says more than their list."""
+
 
 def latency(studies: list[RunStudy], figures: Figures) -> str:
     """Histograms on one scale, and percentiles."""
@@ -23,7 +26,9 @@ def latency(studies: list[RunStudy], figures: Figures) -> str:
         record = study.run.record
         label = f"Histogram of host time by sample, {study.name}"
         caption = "Host time inside the engine of each sample, all its windows together."
-        drawn = figures(label, caption, lambda r=record: plots.latency(r, limits=limits, width=width))
+        drawn = ""
+        if len(record.rows) >= FEW:
+            drawn = figures(label, caption, lambda r=record: plots.latency(r, limits=limits, width=width))
         parts.append(title_of(study, studies) + drawn)
     head = ("run", "p50", "p90", "p99", "max", "samples a second")
     rows = [
@@ -36,7 +41,9 @@ def latency(studies: list[RunStudy], figures: Figures) -> str:
     ]
     if len(studies) == 1:
         head, rows = head[1:], [row[1:] for row in rows]
-    note = "" if len(studies) == 1 else paragraph("All histograms have the same scale of time.", "note")
+    note = (
+        "" if len(studies) == 1 or not any(parts) else paragraph("All histograms have the same scale of time.", "note")
+    )
     return columns(parts) + note + table(head, rows)
 
 
@@ -51,9 +58,11 @@ def anytime(studies: list[RunStudy], figures: Figures) -> str:
     )
     caption = "; ".join(
         f"{escape(name) + ': ' if len(known) > 1 else ''}{len(study.traces):,} recordings, a decision every "
-        f"{study.step} event{'s' if study.step > 1 else ''}"
+        f"{study.step} event{'s' if study.step > 1 else ''} and at the end"
         for name, study in known.items()
     )
+    if any(s.summary["windows"] > s.summary["samples"] for s in studies if s.name in known):
+        caption += ". Decisions are those of one sliding window; a run adds up the scores of all its windows"
     drawn = figures(
         "Accuracy after n events", f"{caption}.", lambda: plots.anytime_curves(known, width=WIDE), kind="wide"
     )
