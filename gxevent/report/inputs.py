@@ -13,6 +13,7 @@ from gxevent.errors import FormatError, OptionError
 from gxevent.mapping import Mapping, load_mapping
 from gxevent.mapping.mapping import FORMAT
 from gxevent.runtime import RunRecord, load_run
+from gxevent.runtime.record import LOG, SUMMARY, UNFINISHED
 from gxevent.store import read_bytes
 
 _EXPECTED = (
@@ -52,9 +53,9 @@ def read_inputs(paths: Iterable[str | os.PathLike[str]]) -> Inputs:
     made = Inputs()
     for path, name in zip(paths, _names(paths), strict=True):
         if path.is_dir():
-            if not (path / "summary.json").exists():
+            if not any((path / name).exists() for name in (SUMMARY, UNFINISHED)):
                 raise FormatError(f"{path}: holds no summary.json, so it is not a finished run; {_EXPECTED}")
-            made.runs[name] = Run(path, load_run(path), _log(path / "run.log"))
+            made.runs[name] = Run(path, load_run(path), _log(path / LOG))
             continue
         data = _json(path)
         if data.get("format") == FORMAT:

@@ -105,7 +105,9 @@ def _span(count: Count) -> str:
 
 def latency(record: RunRecord, *, limits: tuple[float, float] | None = None, width: float = 6.4) -> Figure:
     """Histogram of the samples' host time inside the engine, with p50 and p99; ``limits`` of the axis in µs."""
-    times = np.maximum([row.latency_us for row in record.rows], 1e-3)
+    times = latencies(record)
+    if not len(times):
+        raise OptionError("a latency histogram needs times: this record holds none")
     low, high = limits or (float(times.min()), float(times.max()))
     edges = np.geomspace(low * 0.97, max(high, low * 1.05) * 1.03, 41)
     counts = np.histogram(times, edges)[0]
@@ -124,6 +126,12 @@ def latency(record: RunRecord, *, limits: tuple[float, float] | None = None, wid
     _plain_log(axis.xaxis)
     _plain_log(axis.yaxis)
     return figure
+
+
+def latencies(record: RunRecord) -> NDArray[np.float64]:
+    """Host times of the samples in µs, float64; those that the record does not know are left out."""
+    times = np.array([row.latency_us for row in record.rows], float)
+    return np.maximum(times[np.isfinite(times)], 1e-3)
 
 
 def class_events(record: RunRecord, *, width: float = 6.4) -> Figure:

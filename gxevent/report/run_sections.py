@@ -6,19 +6,23 @@ from html import escape
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gxevent.encoder import IMAGE_KINDS
 from gxevent.report import plots
 from gxevent.report.html import Figures, columns, paragraph, percent, span, table
 from gxevent.report.study import RunStudy
 from gxevent.report.style import HALF, WIDE
-from gxevent.runtime import RunRecord
+from gxevent.runtime import RunRecord, SampleRow
 
 WRONG = 12
 """Misclassified samples that are named."""
 
 BESIDE = 14
 """Classes up to which something fits beside a confusion matrix."""
+
+FIT = 6
+"""Populations whose events fit into the table by class."""
 
 LARGE = 40
 """Classes up to which a confusion matrix is a table; a larger one is a picture."""
@@ -207,14 +211,23 @@ def _by_class(record: RunRecord, groups: dict[str, Any]) -> str:
     labelled = any(row.label for row in record.rows)
     rows, s = [], record.summary
     synapses = sum(s["synapses"].values()) / s["windows"]
+    layers = list(s["events"]) if len(s["events"]) <= FIT and all(r.events_by_population for r in record.rows) else []
     for name, events in groups.items():
         of = [row for row in record.rows if (row.label if labelled else row.prediction) == name]
         opened = np.array([row.open_gates / row.windows for row in of])
         right = percent(np.mean([row.prediction == name for row in of])) if labelled else "–"
         cells = (escape(name), f"{len(of):,}", right, f"{events.mean():,.0f}", span(events.min(), events.max()))
-        rows.append((*cells, percent(1 - opened.mean() / synapses)))
-    head = ("label" if labelled else "decision", "samples", "correct", "events a window", "least to most", "at rest")
-    return table(head, rows, "long")
+        by_layer = [f"{mean:,.0f}" for mean in _by_layer(of, layers)]
+        rows.append((*cells, *by_layer, percent(1 - opened.mean() / synapses)))
+    head = ("label" if labelled else "decision", "samples", "correct", "events a window", "least to most")
+    return table((*head, *map(escape, layers), "at rest"), rows, "long")
+
+
+def _by_layer(rows: list[SampleRow], layers: list[str]) -> NDArray[np.float64]:
+    """Mean events a window of each population."""
+    if not layers:
+        return np.zeros(0)
+    return np.mean([np.array(row.events_by_population) / row.windows for row in rows], axis=0)
 
 
 def reproduce(studies: list[RunStudy]) -> str:

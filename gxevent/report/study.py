@@ -95,7 +95,7 @@ def find_graphs(runs: dict[str, Run], paths: Iterable[str | os.PathLike[str]] = 
 
 
 def _near(run: Run) -> list[Path]:
-    said = [re.fullmatch(r"graph: (.+) sha256 [0-9a-f]{64}", line) for line in run.log]
+    said = [re.fullmatch(r"graph: (.+?)( sha256 [0-9a-f]{64})?", line) for line in run.log]
     return [*sorted(run.folder.glob("*.gxg")), *(Path(match[1]) for match in said if match)]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
+import numpy as np
+
 from gxevent.report import plots, raster_plots
 from gxevent.report.html import Figures, columns, paragraph, table
 from gxevent.report.run_sections import figure_width, title_of
@@ -18,8 +20,9 @@ def latency(studies: list[RunStudy], figures: Figures) -> str:
     """Histograms on one scale, and percentiles."""
     if not studies:
         return ""
-    times = [[max(row.latency_us, 1e-3) for row in s.run.record.rows] for s in studies]
-    limits = (min(map(min, times)), max(map(max, times)))
+    times = [plots.latencies(s.run.record) for s in studies]
+    every = np.concatenate(times)
+    limits = (float(every.min()), float(every.max())) if len(every) else None
     width = figure_width(studies)
     parts = []
     for study in studies:
@@ -27,7 +30,7 @@ def latency(studies: list[RunStudy], figures: Figures) -> str:
         label = f"Histogram of host time by sample, {study.name}"
         caption = "Host time inside the engine of each sample, all its windows together."
         drawn = ""
-        if len(record.rows) >= FEW:
+        if len(plots.latencies(record)) >= FEW:
             drawn = figures(label, caption, lambda r=record: plots.latency(r, limits=limits, width=width))
         parts.append(title_of(study, studies) + drawn)
     head = ("run", "p50", "p90", "p99", "max", "samples a second")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import sys
@@ -48,6 +49,12 @@ def test_a_run_from_its_record_and_data(made):
     assert [row[0] for row in page.tables["Accuracy"][1][1:]] == wrong if wrong else len(page.tables["Accuracy"]) == 1
     by_class = page.tables["Events by class"][0][1:]
     assert [int(row[1]) for row in by_class] == record.confusion.sum(axis=1).tolist()
+    names = page.tables["Events by class"][0][0][5:9]
+    assert names == list(s["events"])
+    for row in by_class:
+        of = [r for r in record.rows if r.label == row[0]]
+        means = np.mean([r.events_by_population for r in of], axis=0)
+        assert [plain(cell) for cell in row[5:9]] == pytest.approx(means.tolist(), abs=0.51)
     operations = {row[0]: row for row in page.tables["Operations"][0][1:]}
     assert list(operations) == ["full precision", "BWN", "TWN", "BNN", "GXNOR"]
     assert plain(operations["GXNOR"][3]) == round(sum(s["open_gates"].values()) / n)
@@ -91,9 +98,12 @@ def test_what_is_missing_is_said_in_one_line(made, tmp_path):
 
 def test_other_data_with_the_same_names_are_noticed(gxevent, graph, recordings, tmp_path):
     gxevent("run", graph, recordings, "-o", tmp_path / "run")
-    lines = (tmp_path / "run" / "samples.csv").read_text().splitlines()
-    rows = [line.rsplit(",", 1)[0] + ",1 2 3" if i else line for i, line in enumerate(lines)]
-    (tmp_path / "run" / "samples.csv").write_text("\n".join(rows) + "\n")
+    path = tmp_path / "run" / "samples.csv"
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row | {"accumulators": "1 2 3"} for row in rows)
     page = page_of(tmp_path / "run")
     assert "are not those of the run" in page.text
     assert not set(INSIDE) & set(page.tables)
