@@ -9,12 +9,14 @@ TORCH ?= torch==2.13.0
 # Programs the tests compare with. Their own requirements would move PyTorch, NumPy or setuptools, so they come without.
 PEERS := neurobench snntorch brevitas 'dependencies==2.0.1' unfoldNd onnxoptimizer
 
-.PHONY: demo test lint debug bench clean help
+.PHONY: demo test lint types docs debug bench clean help
 
 help:
 	@echo "make demo    compile the shipped network and run it on the shipped event recordings"
 	@echo "make test    run the tests"
 	@echo "make lint    ruff"
+	@echo "make types   mypy on the public interface, as a user's program sees it"
+	@echo "make docs    the documentation as a site, in build/site"
 	@echo "make debug   run the tests on a build that checks every index"
 	@echo "make bench   engine beside the NumPy reference"
 
@@ -37,6 +39,13 @@ test: $(VENV)/test
 lint: $(VENV)/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/test
+	$(BIN)/mypy tests/typing
+
+docs: $(VENV)/test
+	$(BIN)/python -m sphinx -b html -q -W --keep-going -d build/doctrees docs build/site
+	@echo "wrote build/site/index.html"
 
 debug: $(VENV)/test
 	GXEVENT_DEBUG_BUILD=1 $(BIN)/python setup.py --quiet build_ext --inplace --force
