@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,16 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*args, output=Output(as_json, quiet), **kwargs)
 
     return wrapped
+
+
+def names(known: Callable[[], Iterable[str]]) -> Callable[..., list[CompletionItem]]:
+    """For ``shell_complete``: the names that ``known`` gives, or any file."""
+
+    def complete(ctx: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+        found = [CompletionItem(name) for name in known() if name.startswith(begun)]
+        return found or [CompletionItem(begun, type="file")]
+
+    return complete
 
 
 def example(text: str) -> str:

@@ -14,7 +14,7 @@ from gxevent.cli.common import Output, example, output_options, run_table, table
 @click.argument("file", type=click.Path(path_type=Path))
 @output_options
 def command(file: Path, output: Output) -> None:
-    """What FILE holds: a network, an event graph, a run folder, a mapping (.json) or a recording."""
+    """What FILE holds: a network, an event graph, a run folder, a mapping (.json), a data set or a recording."""
     if file.suffix.lower() == ".json":
         from gxevent.mapping.describe import describe_mapping as describe
     else:
@@ -75,6 +75,19 @@ def _events(found: dict[str, Any]) -> list[str]:
     ]
 
 
+def _dataset(found: dict[str, Any]) -> list[str]:
+    labels = list(dict.fromkeys(label for counts in found["splits"].values() for label in counts))
+    labels = [c for c in found["classes"] if c in labels] + [c for c in labels if c not in found["classes"]]
+    rows = [(label, *(counts.get(label, 0) for counts in found["splits"].values())) for label in labels]
+    lines = [f"data set     {found['samples']:,} {'images' if found['of'] == 'images' else 'recordings of events'}"]
+    if first := found.get("first"):
+        lines.append(f"first        {first['id']}")
+        size = {"images": lambda: [f"images of {'x'.join(map(str, first['shape']))}"], "events": lambda: _events(first)}
+        lines += size[found["of"]]()
+    totals = [("all", *(sum(counts.values()) for counts in found["splits"].values()))]
+    return [*lines, "", *table(("label", *found["splits"]), [*rows, *totals])]
+
+
 def _mapping(found: dict[str, Any]) -> list[str]:
     splits = ", ".join(f"{name} in {parts} parts" for name, parts in found["splits"].items())
     rows = [
@@ -92,4 +105,11 @@ def _mapping(found: dict[str, Any]) -> list[str]:
     ]
 
 
-_LINES = {"network": _network, "graph": _graph, "run": run_table, "events": _events, "mapping": _mapping}
+_LINES = {
+    "network": _network,
+    "graph": _graph,
+    "run": run_table,
+    "dataset": _dataset,
+    "events": _events,
+    "mapping": _mapping,
+}

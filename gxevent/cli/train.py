@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gxevent.cli.common import Output, example, output_options, table
+from gxevent.cli.common import Output, example, names, output_options, table
 
 if TYPE_CHECKING:
     from gxevent.train.training import TrainingResult
 
 
+def _known() -> list[str]:
+    from gxevent.train import list_recipes
+
+    return list(list_recipes())
+
+
 @click.command("train", epilog=example("gxevent train digits --out digits.gxn --epochs 5"))
-@click.argument("recipe", required=False)
+@click.argument("recipe", required=False, shell_complete=names(_known))
 @click.option("--list", "list_all", is_flag=True, help="Name the recipes and stop.")
 @click.option("--show", is_flag=True, help="Print RECIPE, to copy and change, and stop.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder or archive of the recipe's data.")
