@@ -104,7 +104,7 @@ def _run(
     with output.progress(None, spec.name, "step") as bar:
 
         def step(what: str) -> None:
-            bar.set_description(f"{spec.name}: {what}", refresh=False)
+            bar.set_description_str(f"{spec.name}: {what}", refresh=False)
             bar.update()
 
         try:
