@@ -47,7 +47,7 @@ def run(graph: gx.EventGraph, frames: NDArray[np.int8]) -> float:
     assert_type(result, gx.Result)
     assert_type(result.scores, NDArray[np.float32])
     assert_type(result.accumulators, NDArray[np.int32])
-    assert_type(result.counts.events, dict[str, NDArray[np.int64]])
+    assert_type(result.counts.events["conv1"], NDArray[np.int64])
     assert_type(result.counts.resting_probability, float)
     assert_type(engine.trace(frames[0]).outputs["conv1"], NDArray[np.int8])
     return result.counts.resting_probability
