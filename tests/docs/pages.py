@@ -53,7 +53,8 @@ def steps(page: str) -> list[Step]:
             elif found and found[-1].kind == "console" and found[-1].text.endswith("\\"):
                 found[-1].text += "\n" + line
             elif line.strip():
-                assert found and found[-1].kind == "console", f"{page}:{first + i}: output without a command"
+                if not found or found[-1].kind != "console":
+                    raise ValueError(f"{page}:{first + i}: output without a command")
                 found[-1].shown.append(line)
     return found
 
