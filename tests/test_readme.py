@@ -1,4 +1,4 @@
-"""What the README and the examples show runs as written."""
+"""The README's example gives what it says, the examples run, links lead somewhere; commands are in tests/docs."""
 
 from __future__ import annotations
 
@@ -22,15 +22,6 @@ def test_the_python_example_runs_as_written(capsys):
     assert 0 < float(said[2]) < 100
 
 
-@pytest.mark.parametrize(
-    "command", sorted(set(re.findall(r"^\$ gxevent (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE)))
-)
-def test_commands_shown_exist(command):
-    from gxevent.cli import COMMANDS
-
-    assert command in COMMANDS
-
-
 NEEDS = {"paper_studies.py": ("torch", "matplotlib"), "mixed_signal.py": ("brian2", "matplotlib")}
 """Packages of extras that an example needs."""
 
@@ -51,6 +42,8 @@ def test_examples_run(path, tmp_path, request):
 
 
 def test_linked_files_are_there():
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    pages = [*ROOT.glob("*.md"), *(p for p in (ROOT / "docs").rglob("*.md") if p.parent.name != "chips")]
+    for page in pages:
         for link in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
+            if "chips/" not in link:  # made by `make docs`, which also holds links to headings
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
