@@ -17,7 +17,7 @@ EXTRAS = {
     "train": ("torch", "scikit-learn"),
     "brian2": ("brian2",),
     "events": ("h5py", "lz4", "zstandard", "rosbags"),
-    "report": ("pillow",),
+    "report": ("matplotlib", "pillow"),
     "mapping": ("mtkahypar",),
     "interop": ("onnx", "nir"),
     "nirtorch": ("nirtorch",),
