@@ -44,7 +44,7 @@ types: $(VENV)/test
 	$(BIN)/mypy tests/typing
 
 docs: $(VENV)/test
-	$(BIN)/python -m sphinx -b html -q -W --keep-going -d build/doctrees docs build/site
+	$(BIN)/python -m sphinx -b html -q -E -a -W --keep-going -d build/doctrees docs build/site
 	@echo "wrote build/site/index.html"
 
 debug: $(VENV)/test

@@ -23,6 +23,7 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
+autodoc_type_aliases = {"NDArray": "NDArray"}  # as it is written, not what it stands for
 autodoc_default_options = {"members": True}
 python_use_unqualified_type_names = True
 python_display_short_literal_types = True

@@ -22,17 +22,39 @@ def docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: lis
             lines[i] = "".join(parts)
         if line.strip():
             literal = line.rstrip().endswith("::") or (literal and line.startswith(" "))
+    _raise_strays(lines)
     if what not in ("attribute", "data"):  # there, a colon would be taken for the end of a type
         lines[:] = NumpyDocstring(lines, NUMPYDOC, app, what, name, obj, options).lines()
 
 
-def epilog(app: Any, ctx: Any, lines: list[str]) -> None:
-    """The example of a command as a console block."""
-    found = [re.sub(r"^\|\s?|\s+$", "", line).strip() for line in lines]
-    if "Example:" not in found:
+def _raise_strays(lines: list[str]) -> None:
+    """Sentences behind the entries of a section stand before it: numpydoc would take them for one entry more."""
+    heads = [i for i, line in enumerate(lines) if i + 1 < len(lines) and lines[i + 1] and not lines[i + 1].strip("-")]
+    if not heads:
         return
-    commands = [line for line in found[found.index("Example:") + 1 :] if line]
-    lines[:] = [".. code-block:: console", "", *(f"   $ {line}" for line in commands), ""]
+    strays: list[list[str]] = []
+    kept: list[str] = []
+    for paragraph in "\n".join(lines[heads[0] :]).split("\n\n"):
+        rows = paragraph.split("\n")
+        sentence = not any(row.startswith(" ") or (row and not row.strip("-")) for row in rows)
+        if sentence and rows[-1].endswith("."):
+            strays.append([*rows, ""])
+        else:
+            kept += [*rows, ""]
+    lines[heads[0] :] = [row for rows in strays for row in rows] + kept
+
+
+def description(app: Any, ctx: Any, lines: list[str]) -> None:
+    """What a command is for, then its example as a console block."""
+    found = [line.strip() for line in (ctx.command.epilog or "").replace("\b", "").split("\n")]
+    if "Example:" in found:
+        commands = [line for line in found[found.index("Example:") + 1 :] if line]
+        lines += ["", ".. code-block:: console", "", *(f"   $ {line}" for line in commands), ""]
+
+
+def nothing(app: Any, ctx: Any, lines: list[str]) -> None:
+    """Left out: the usage line has the arguments, the description the example."""
+    lines.clear()
 
 
 def options(app: Any, ctx: Any, lines: list[str]) -> None:
@@ -49,6 +71,8 @@ def options(app: Any, ctx: Any, lines: list[str]) -> None:
 
 def setup(app: Any) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", docstring)
-    app.connect("sphinx-click-process-epilog", epilog)
+    app.connect("sphinx-click-process-description", description)
+    app.connect("sphinx-click-process-epilog", nothing)
+    app.connect("sphinx-click-process-arguments", nothing)
     app.connect("sphinx-click-process-options", options)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
