@@ -24,7 +24,7 @@ from gxevent.layers import LAYERS, Layer
 from gxevent.network import TernaryNetwork
 
 PathLike = str | os.PathLike[str]
-Tensors = dict[str, NDArray]
+Tensors = dict[str, NDArray[Any]]
 
 
 def save(obj: TernaryNetwork | EventGraph, path: PathLike) -> str:

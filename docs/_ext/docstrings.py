@@ -34,7 +34,7 @@ def _raise_strays(lines: list[str]) -> None:
         return
     strays: list[list[str]] = []
     kept: list[str] = []
-    for paragraph in "\n".join(lines[heads[0] :]).split("\n\n"):
+    for paragraph in "\n".join(lines[heads[0] :]).rstrip().split("\n\n"):
         rows = paragraph.split("\n")
         sentence = not any(row.startswith(" ") or (row and not row.strip("-")) for row in rows)
         if sentence and rows[-1].endswith("."):
