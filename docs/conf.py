@@ -43,12 +43,15 @@ html_theme_options = {
 }
 
 
-def only_pages_that_exist(app, name, text):
-    """The home page's list of contents names pages that a checkout may lack."""
+def complete_contents(app, name, text):
+    """The home page's contents name pages that a checkout may lack, and a line "others" for pages they do not name."""
     if name == "index":
-        optional = [page for page in ("running", "cluster", "speed") if not (HERE / f"{page}.md").exists()]
-        text[0] = "\n".join(line for line in text[0].split("\n") if line not in optional)
+        there = {str(path.relative_to(HERE).with_suffix("")) for path in HERE.glob("*.md")}
+        lines = text[0].split("\n")
+        others = sorted(there - set(lines) - {"index"})
+        kept = [line for line in lines if line not in ("running", "cluster", "speed", "benchmark") or line in there]
+        text[0] = "\n".join(line for kept_line in kept for line in (others if kept_line == "others" else [kept_line]))
 
 
 def setup(app):
-    app.connect("source-read", only_pages_that_exist)
+    app.connect("source-read", complete_contents)
