@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
@@ -31,7 +32,8 @@ extensions = [
         f"gxevent.core.{source.stem}",
         [str(source)],
         depends=[str(header) for header in Path("cython_core").glob("*.h")],
-        include_dirs=["cython_core"],
+        include_dirs=["cython_core", numpy.get_include()],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=FLAGS,
     )
     for source in sorted(Path("cython_core").glob("_*.pyx"))

@@ -11,17 +11,32 @@ import numpy as np
 
 cdef gx_kernel _kernels[8]
 cdef int _n_kernels = gx_available_kernels(_kernels)
+cdef gx_slices _slices[8]
+cdef int _n_slices = gx_available_slices(_slices)
 
 
 def available_kernels():
     """Names of the kernel paths this machine can run, the best last."""
-    return tuple(_kernels[i].name.decode() for i in range(_n_kernels))
+    return tuple(_slices[i].name.decode() for i in range(_n_slices))
+
+
+def row_kernel(str name):
+    """The path whose row kernels a kernel path uses: itself, or the best one that it extends."""
+    return max((_kernels[i].name.decode() for i in range(_n_kernels) if name.startswith(_kernels[i].name.decode())),
+               key=len, default="generic")
 
 
 cdef gx_kernel find_kernel(str name) except *:
     for i in range(_n_kernels):
-        if _kernels[i].name.decode() == name:
+        if _kernels[i].name.decode() == row_kernel(name):
             return _kernels[i]
+    raise ValueError(name)
+
+
+cdef gx_slices find_slices(str name) except *:
+    for i in range(_n_slices):
+        if _slices[i].name.decode() == name:
+            return _slices[i]
     raise ValueError(name)
 
 
@@ -38,6 +53,10 @@ def aligned_rows(levels):
 
 cdef class GateUnit:
     cdef void accumulate(self, const sent_t *sent, int32_t *sums, scratch_t *scratch) noexcept nogil:
+        pass
+
+    cdef void fire(self, const sent_t *sent, gx_planes *planes, scratch_t *scratch) noexcept nogil:
+        # Sums and thresholds at once, where a unit can: the planes of its target.
         pass
 
 

@@ -1,8 +1,8 @@
 """What the stream core needs of a plan and its workspace."""
 
-from libc.stdint cimport int8_t, int32_t, int64_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint64_t
 
-from gxevent.core._gates cimport scratch_t, sent_t
+from gxevent.core._gates cimport gx_planes, gx_slices, scratch_t, sent_t
 
 ctypedef struct population_t:
     int32_t role
@@ -11,6 +11,8 @@ ctypedef struct population_t:
     int32_t period
     int32_t steps
     int32_t slack
+    int32_t forms               # in which it hands its outputs on: a sum of LEVELS, EVENTS, PLANES, LISTS
+    int32_t planes              # magnitude bits of its levels
     const int32_t *hi           # [steps][period]
     const int32_t *lo
     const int8_t *polarity      # [period]
@@ -19,21 +21,30 @@ ctypedef struct projection_t:
     void *unit                  # GateUnit, kept alive by the plan
     int32_t source
     int32_t target
+    int32_t fires               # whether the unit makes its target's outputs by itself
     int32_t counted             # column of its open gates, or -1
-    const int32_t *fan_out      # [source size] gates an event opens, NULL where not counted
+    const int32_t *fan_out      # [source size] gates an event opens; NULL where not counted, or counted by classes
+    const int32_t *open_class   # [words] which row of the table a word of the source's planes takes
+    const uint64_t *open_table  # [classes][open_bits] the bits of how many gates each unit's event opens
+    int32_t open_bits
 
 cdef class Plan:
     cdef population_t *populations
     cdef projection_t *projections
-    cdef readonly int32_t n_populations, n_projections, n_events, n_gated
+    cdef gx_slices kernel
+    cdef readonly int32_t n_populations, n_projections, n_events, n_gated, readout
     cdef int32_t scratch_rows
+    cdef int64_t scratch_lists, scratch_words
     cdef list kept
 
 cdef class Workspace:
     cdef Plan plan
     cdef sent_t *sent
     cdef scratch_t scratch
+    cdef list memory
+    cdef int take_planes(self, gx_planes *planes, const population_t *p) except -1
     cdef void *take(self, size_t size) except NULL
 
 cdef int64_t now() noexcept nogil
-cdef void run_sample(Workspace work, const int8_t *frame, int64_t *open_gates) noexcept nogil
+cdef void count_sent(Workspace work, int64_t *events) noexcept nogil
+cdef void run_sample(Workspace work, const int8_t *frame, int64_t *open_gates, bint inward) noexcept nogil

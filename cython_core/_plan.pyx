@@ -1,29 +1,41 @@
 """A compiled network as a plan: populations in order, gate units between them, run sample by sample without Python."""
 
-from libc.stdint cimport int8_t, int32_t, int64_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
+from posix.stdlib cimport posix_memalign
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-from gxevent.core._gates cimport GateUnit, scratch_t, sent_t
+from gxevent.core._gates cimport GX_LIST_SLACK, GateUnit, find_slices, gx_planes, scratch_t, sent_t
 
 cdef enum:
     INPUT = 0
     SUM = 1
     FIRE = 2
     READOUT = 3
+    ABSORBED = 4        # its sums stay inside the unit that makes them
 
-ROLES = {"input": INPUT, "sum": SUM, "fire": FIRE, "readout": READOUT}
+ROLES = {"input": INPUT, "sum": SUM, "fire": FIRE, "readout": READOUT, "absorbed": ABSORBED}
+
+cdef enum:
+    AS_LEVELS = 1       # int8, one a unit
+    AS_EVENTS = 2       # one list of units and levels
+    AS_PLANES = 4       # bit planes
+    AS_LISTS = 8        # lists of the planes' units
+    AS_SUMS = 16        # its accumulators
+
+FORMS = {"levels": AS_LEVELS, "events": AS_EVENTS, "planes": AS_PLANES, "lists": AS_LISTS, "sums": AS_SUMS}
 
 
 cdef class Plan:
     """Populations and projections in running order. Built by ``gxevent.runtime.plan``, which proves all bounds."""
 
-    def __cinit__(self, int32_t n_populations, int32_t n_projections):
+    def __cinit__(self, int32_t n_populations, int32_t n_projections, str kernel):
         self.populations = <population_t *>calloc(max(n_populations, 1), sizeof(population_t))
         self.projections = <projection_t *>calloc(max(n_projections, 1), sizeof(projection_t))
         if self.populations == NULL or self.projections == NULL:
             raise MemoryError
+        self.kernel = find_slices(kernel)
         self.kept = []
         self.scratch_rows = 1
 
@@ -31,14 +43,15 @@ cdef class Plan:
         free(self.populations)
         free(self.projections)
 
-    def add_population(self, str role, int32_t size, int32_t channels, thresholds=None):
-        """thresholds: (hi, lo int32 (steps, period), polarity int8 (period,)) of a firing population."""
+    def add_population(self, str role, int32_t size, int32_t channels, forms, int32_t planes, thresholds=None):
+        """forms: names in FORMS that projections from it need; planes: magnitude bits of its levels;
+        thresholds: (hi, lo int32 (steps, period), polarity int8 (period,)) of a firing population."""
         cdef population_t *p = &self.populations[self.n_populations]
         cdef const int32_t[:, ::1] hi, lo
         cdef const int8_t[::1] polarity
         p.role = ROLES[role]
-        p.size = size
-        p.channels = channels
+        p.size, p.channels, p.planes = size, channels, planes
+        p.forms = sum(FORMS[form] for form in forms)
         if thresholds is not None:
             hi, lo, polarity = thresholds
             p.steps, p.period = hi.shape[0], hi.shape[1]
@@ -46,24 +59,33 @@ cdef class Plan:
             self.kept.append(thresholds)
         if p.role == INPUT or p.role == FIRE:
             self.n_events += 1
+        if p.role == READOUT:
+            self.readout = self.n_populations
         self.n_populations += 1
 
-    def add_projection(self, GateUnit unit, int32_t source, int32_t target, fan_out=None):
-        """In order of the target populations. fan_out: int32 (source size,) where its gates are counted."""
+    def add_projection(self, GateUnit unit, int32_t source, int32_t target, bint fires, int32_t counted, fan_out=None,
+                       classes=None):
+        """In order of the target populations. counted: column of its open gates or -1; where they are counted, fan_out: int32 (source size,), or classes:
+        (int32 (words,), uint64 (classes, bits)) of ``gxevent.runtime.sliced.open_classes``."""
         cdef projection_t *p = &self.projections[self.n_projections]
-        cdef const int32_t[::1] counts
+        cdef const int32_t[::1] counts, of_word
+        cdef const uint64_t[:, ::1] table
         p.unit = <void *>unit
-        p.source, p.target = source, target
-        p.counted = -1
+        p.source, p.target, p.fires, p.counted = source, target, fires, counted
         self.kept.append(unit)
         if fan_out is not None:
             counts = fan_out
             p.fan_out = &counts[0]
-            p.counted = self.n_gated
-            self.n_gated += 1
             self.kept.append(fan_out)
+        if classes is not None:
+            of_word, table = classes
+            p.open_class, p.open_table, p.open_bits = &of_word[0], &table[0, 0], table.shape[1]
+            self.kept.append(classes)
+        self.n_gated = max(self.n_gated, counted + 1)
         self.populations[target].slack = max(self.populations[target].slack, unit.slack)
         self.scratch_rows = max(self.scratch_rows, unit.scratch_rows)
+        self.scratch_lists = max(self.scratch_lists, unit.scratch_lists)
+        self.scratch_words = max(self.scratch_words, unit.scratch_words)
         self.n_projections += 1
 
 
@@ -71,72 +93,57 @@ cdef class Workspace:
     """State of one running thread: what every population sent for the current sample. Allocated once."""
 
     def __cinit__(self, Plan plan):
-        cdef int32_t i, size, pixels
+        cdef int32_t i, pixels
+        cdef population_t *p
         self.plan = plan
-        self.sent = <sent_t *>calloc(max(plan.n_populations, 1), sizeof(sent_t))
-        if self.sent == NULL:
-            raise MemoryError
+        self.memory = []
+        self.sent = <sent_t *>self.take(max(plan.n_populations, 1) * sizeof(sent_t))
         for i in range(plan.n_populations):
             p = &plan.populations[i]
             pixels = p.size // p.channels
-            if p.role == INPUT or p.role == FIRE:
-                self.sent[i].levels = <int8_t *>self.take(p.size)
+            if p.role == ABSORBED:
+                continue
+            if p.forms & (AS_LEVELS | AS_EVENTS) or (p.role == INPUT and p.channels > 1 and pixels > 1):
+                self.sent[i].levels = <int8_t *>self.take(p.size + 64)
+            if p.forms & AS_EVENTS:
                 self.sent[i].address = <int32_t *>self.take(4 * <size_t>(p.size + 1))
                 self.sent[i].value = <int8_t *>self.take(p.size + 1)
                 self.sent[i].start = <int32_t *>self.take(4 * <size_t>(pixels + 1))
-            if p.role != INPUT:
+            if p.forms & AS_PLANES:
+                self.take_planes(&self.sent[i].planes, p)
+            if p.forms & AS_SUMS:
                 self.sent[i].sums = <int32_t *>self.take(4 * <size_t>(p.size + p.slack))
         self.scratch.plus = <int32_t *>self.take(4 * <size_t>plan.scratch_rows)
         self.scratch.minus = <int32_t *>self.take(4 * <size_t>plan.scratch_rows)
         self.scratch.value = <int8_t *>self.take(plan.scratch_rows)
+        self.scratch.rows = <uint32_t *>self.take(4 * <size_t>plan.scratch_lists)
+        self.scratch.high = <uint64_t *>self.take(8 * <size_t>plan.scratch_words)
+        self.scratch.low = <uint64_t *>self.take(8 * <size_t>plan.scratch_words)
+
+    cdef int take_planes(self, gx_planes *planes, const population_t *p) except -1:
+        planes.words = (p.size + 63) // 64
+        planes.planes = p.planes
+        planes.plus = <uint64_t *>self.take(8 * (<size_t>planes.planes * planes.words + 1))
+        planes.minus = <uint64_t *>self.take(8 * (<size_t>planes.planes * planes.words + 1))
+        if p.forms & AS_LISTS:
+            planes.capacity = p.size + GX_LIST_SLACK
+            planes.list = <int32_t *>self.take(4 * <size_t>planes.planes * planes.capacity)
+            planes.rank = <int32_t *>self.take(4 * <size_t>planes.planes * (planes.words + 1))
+        return 0
 
     cdef void *take(self, size_t size) except NULL:
-        cdef void *memory = calloc(size, 1)
-        if memory == NULL:
+        # Zeroed, on a cache line of its own, freed with the workspace.
+        cdef void *memory = NULL
+        if posix_memalign(&memory, 64, size + 64):
             raise MemoryError
+        memset(memory, 0, size + 64)
+        self.memory.append(<size_t>memory)
         return memory
 
     def __dealloc__(self):
-        if self.sent != NULL:
-            for i in range(self.plan.n_populations):
-                free(self.sent[i].levels)
-                free(self.sent[i].address)
-                free(self.sent[i].value)
-                free(self.sent[i].start)
-                free(self.sent[i].sums)
-            free(self.sent)
-        free(self.scratch.plus)
-        free(self.scratch.minus)
-        free(self.scratch.value)
-
-    def run(self, const int8_t[:, ::1] frames, int32_t[:, ::1] accumulators, int64_t[:, ::1] events,
-            int64_t[:, ::1] open_gates, int64_t[::1] nanoseconds):
-        """Run the samples of ``frames`` IN (n, input size), channels innermost.
-
-        OUT: accumulators (n, classes) of the read-out; events (n, populations that send) and open_gates (n,
-        projections counted) in the plan's order; nanoseconds (n,) each sample took.
-        """
-        cdef int32_t n = frames.shape[0], i, population, column
-        cdef int64_t begun, ended
-        cdef bint counting = open_gates.shape[0] > 0
-        cdef int32_t classes = accumulators.shape[1]
-        if n == 0:
-            return
-        with nogil:
-            begun = now()
-            for i in range(n):
-                run_sample(self, &frames[i, 0], &open_gates[i, 0] if counting and self.plan.n_gated else NULL)
-                column = 0
-                for population in range(self.plan.n_populations):
-                    if self.plan.populations[population].role == READOUT:
-                        memcpy(&accumulators[i, 0], self.sent[population].sums, 4 * classes)
-                    elif self.plan.populations[population].role != SUM:
-                        if counting:
-                            events[i, column] = self.sent[population].count
-                        column += 1
-                ended = now()
-                nanoseconds[i] = ended - begun
-                begun = ended
+        if self.memory is not None:
+            for address in self.memory:
+                free(<void *><size_t>address)
 
     def levels(self, int32_t population, int8_t[::1] out):
         """Copy what a population sent for the last sample, int8 OUT (size,), channels innermost."""
@@ -155,37 +162,119 @@ cdef int64_t now() noexcept nogil:
     return <int64_t>t.tv_sec * 1000000000 + t.tv_nsec
 
 
-cdef void run_sample(Workspace work, const int8_t *frame, int64_t *open_gates) noexcept nogil:
+cdef void count_sent(Workspace work, int64_t *events) noexcept nogil:
+    # Events of the populations that send, OUT [n_events] in the plan's order.
+    cdef int32_t i, column = 0
+    for i in range(work.plan.n_populations):
+        if work.plan.populations[i].role in (INPUT, FIRE):
+            events[column] = count_events(&work.sent[i])
+            column += 1
+
+
+cdef void run_sample(Workspace work, const int8_t *frame, int64_t *open_gates, bint inward) noexcept nogil:
+    # frame: levels in graph order, or `inward` in the plan's. open_gates: OUT [n_gated], or NULL.
     cdef const population_t *p
     cdef const projection_t *j
     cdef sent_t *sent
     cdef int32_t i, next_projection = 0
+    cdef bint fired
     for i in range(work.plan.n_populations):
         p = &work.plan.populations[i]
         sent = &work.sent[i]
         if p.role == INPUT:
-            memcpy(sent.levels, frame, p.size)
-            list_nonzero(p, sent)
+            take_frame(work.plan, p, sent, frame, inward)
             continue
-        memset(sent.sums, 0, 4 * <size_t>p.size)
+        fired = False
+        if p.forms & AS_SUMS and p.role != ABSORBED:
+            memset(sent.sums, 0, 4 * <size_t>p.size)
         while next_projection < work.plan.n_projections and work.plan.projections[next_projection].target == i:
             j = &work.plan.projections[next_projection]
-            (<GateUnit>j.unit).accumulate(&work.sent[j.source], sent.sums, &work.scratch)
+            if j.fires:
+                (<GateUnit>j.unit).fire(&work.sent[j.source], &sent.planes, &work.scratch)
+                fired = True
+            else:
+                (<GateUnit>j.unit).accumulate(&work.sent[j.source], sent.sums, &work.scratch)
             if open_gates != NULL and j.counted >= 0:
-                open_gates[j.counted] = count_open(&work.sent[j.source], j.fan_out)
+                open_gates[j.counted] = count_open(work.plan, j, &work.sent[j.source])
             next_projection += 1
         if p.role == FIRE:
-            fire(p, sent)
-            list_nonzero(p, sent)
+            if fired:
+                if p.forms & (AS_LEVELS | AS_EVENTS):
+                    unpack(p, sent)
+            else:
+                fire(p, sent)
+            hand_on(work.plan, p, sent, not fired)
 
 
-cdef int64_t count_open(const sent_t *sent, const int32_t *fan_out) noexcept nogil:
+cdef void take_frame(Plan plan, const population_t *p, sent_t *sent, const int8_t *frame,
+                     bint inward) noexcept nogil:
+    cdef int32_t channel, pixel, pixels = p.size // p.channels
+    cdef const int8_t *plane
+    if sent.levels == NULL:             # one channel or one pixel: the orders are the same
+        plan.kernel.pack(frame, p.size, &sent.planes)
+        if p.forms & AS_LISTS:
+            plan.kernel.list(&sent.planes)
+        return
+    if inward or p.channels == 1 or pixels == 1:
+        memcpy(sent.levels, frame, p.size)
+    else:
+        for channel in range(p.channels):
+            plane = frame + <int64_t>channel * pixels
+            for pixel in range(pixels):
+                sent.levels[pixel * p.channels + channel] = plane[pixel]
+    hand_on(plan, p, sent, True)
+
+
+cdef void hand_on(Plan plan, const population_t *p, sent_t *sent, bint from_levels) noexcept nogil:
+    # From levels, or planes, to the other forms that projections need.
+    if p.forms & AS_EVENTS:
+        list_nonzero(p, sent)
+    if p.forms & AS_PLANES and from_levels:
+        plan.kernel.pack(sent.levels, p.size, &sent.planes)
+    if p.forms & AS_LISTS:
+        plan.kernel.list(&sent.planes)
+
+
+cdef int64_t count_open(Plan plan, const projection_t *j, const sent_t *sent) noexcept nogil:
     # Each event opens one gate per nonzero level it meets: exact, and one table look-up an event.
     cdef int64_t total = 0
     cdef int32_t e
+    if j.open_table != NULL:
+        return plan.kernel.count_open(&sent.planes, j.open_class, j.open_table, j.open_bits)
     for e in range(sent.count):
-        total += fan_out[sent.address[e]]
+        total += j.fan_out[sent.address[e]]
     return total
+
+
+cdef int32_t count_events(const sent_t *sent) noexcept nogil:
+    cdef int32_t word, plane, count = 0
+    cdef uint64_t active
+    if sent.address != NULL:
+        return sent.count
+    if sent.planes.planes == 1 and sent.planes.rank != NULL:
+        return sent.planes.rank[sent.planes.words]
+    for word in range(sent.planes.words):
+        active = 0
+        for plane in range(sent.planes.planes):
+            active |= sent.planes.plus[plane * sent.planes.words + word]
+            active |= sent.planes.minus[plane * sent.planes.words + word]
+        count += popcount(active)
+    return count
+
+
+cdef extern from *:
+    """
+    static inline int32_t gx_popcount(uint64_t x) { return __builtin_popcountll(x); }
+    """
+    int32_t popcount "gx_popcount"(uint64_t x) noexcept nogil
+
+
+cdef void unpack(const population_t *p, sent_t *sent) noexcept nogil:
+    # Levels of ternary planes.
+    cdef int32_t unit
+    for unit in range(p.size):
+        sent.levels[unit] = <int8_t>(<int32_t>(sent.planes.plus[unit >> 6] >> (unit & 63) & 1)
+                                     - <int32_t>(sent.planes.minus[unit >> 6] >> (unit & 63) & 1))
 
 
 cdef void fire(const population_t *p, sent_t *sent) noexcept nogil:

@@ -381,7 +381,7 @@ cdef void reevaluate(Stream s) noexcept nogil:
     cdef int32_t i, unit
     cdef int8_t level
     cdef const int8_t *levels
-    run_sample(s.work, s.stream.populations[0].levels, NULL)
+    run_sample(s.work, s.stream.populations[0].levels, NULL, True)
     for i in range(s.stream.n_populations):
         p = &s.stream.populations[i]
         if p.role == GX_INPUT:

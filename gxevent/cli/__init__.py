@@ -27,6 +27,7 @@ COMMANDS = (
     "simulate",
     "events",
     "report",
+    "bench",
     "zoo",
     "completion",
 )

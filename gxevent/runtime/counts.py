@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gxevent.graph import EventGraph
+
 
 @dataclass(frozen=True, eq=False)
 class Counts:
@@ -47,4 +49,34 @@ class Counts:
             {name: np.concatenate([p.open_gates[name] for p in parts]) for name in first.open_gates},
             first.synapses,
             sum(p.samples for p in parts),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """How the columns of a run become counts: populations that send and projections counted, in the plan's order."""
+
+    graph: EventGraph
+    senders: tuple[str, ...]
+    gated: tuple[str, ...]
+
+    @classmethod
+    def of(cls, graph: EventGraph, gated: Iterable[str]) -> Columns:
+        return cls(graph, tuple(name for name, p in graph.populations.items() if p.sends_events), tuple(gated))
+
+    def __call__(self, columns: NDArray[np.int64]) -> Counts:
+        """Of int64 (n, 1 + events + gates), where the first column is another's; empty where only that is there."""
+        last = 1 + len(self.senders)
+        if columns.shape[1] == 1:
+            columns = np.zeros((0, last + len(self.gated)), np.int64)
+        return self.counts(columns[:, 1:last], columns[:, last:])
+
+    def counts(self, events: NDArray[np.int64], open_gates: NDArray[np.int64]) -> Counts:
+        """Of (samples, populations that send) and (samples, projections counted)."""
+        gates = {name: open_gates[:, i] for i, name in enumerate(self.gated)}
+        return Counts(
+            events={name: events[:, i] for i, name in enumerate(self.senders)},
+            open_gates={p.name: gates[p.name] for p in self.graph.gated},
+            synapses=self.graph.synapses,
+            samples=len(events),
         )

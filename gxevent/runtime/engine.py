@@ -2,47 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gxevent import firing, grid
-from gxevent.core import _plan
+from gxevent.core import _runner
+from gxevent.core._runner import Result
 from gxevent.errors import OptionError, ShapeError
 from gxevent.graph import EventGraph
-from gxevent.runtime.counts import Counts
-from gxevent.runtime.plan import build_plan, choose_kernel
+from gxevent.runtime.counts import Columns, Counts
+from gxevent.runtime.plan import Lowered, build_plan, choose_kernel, gated
 
 if TYPE_CHECKING:
     from gxevent.runtime.stream import StreamSession
-
-CHUNK = 64
-"""Samples a thread takes at a time: enough work to make the hand-over cheap, few enough to share evenly."""
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """What a run of n frames gave.
-
-    scores float32 (n, classes), accumulators int32 (n, classes) of the read-out, counts (per sample), latency_ns
-    int64 (n,): host time each sample took.
-    """
-
-    scores: NDArray[np.float32]
-    accumulators: NDArray[np.int32]
-    counts: Counts
-    latency_ns: NDArray[np.int64]
-
-    @property
-    def predictions(self) -> NDArray[np.int64]:
-        """Index of the highest score (n,); the lowest index where scores tie."""
-        return self.scores.argmax(axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,11 +52,31 @@ class Engine:
         self.graph = graph
         self.threads = threads
         self.kernel = choose_kernel(kernel)
-        self._plan, self._layouts = build_plan(graph, self.kernel)
-        self._workspaces = [_plan.Workspace(self._plan) for _ in range(threads)]
-        self._senders = [name for name, p in graph.populations.items() if p.sends_events]
-        # Projections are counted in the order the plan runs them: by target population.
-        self._gated = [p.name for name in graph.populations for p in graph.incoming(name) if p.rule.weighted]
+        self._lowered = build_plan(graph, self.kernel)
+        self._columns = Columns.of(graph, gated(graph))
+        self._runner = self._make_runner(self._lowered, threads)
+        self._run = self._runner.run
+
+    def _make_runner(self, lowered: Lowered, threads: int) -> _runner.Runner:
+        source, out = self.graph.input, self.graph.readout
+        terms = [None if a is None else np.ascontiguousarray(a, np.float32) for a in (out.bias, out.scale, out.offset)]
+        return _runner.Runner(
+            lowered.plan,
+            threads,
+            source.shape,
+            source.top,
+            source.levels == 0,
+            out.size,
+            np.float32(out.unit),
+            *terms,
+            self._columns,
+        )
+
+    @cached_property
+    def _inside(self) -> tuple[Lowered, _runner.Runner]:
+        """A plan that keeps every population's sums and levels, for looking at one sample."""
+        lowered = build_plan(self.graph, self.kernel, fused=False)
+        return lowered, self._make_runner(lowered, 1)
 
     def check_frames(self, frames: Any) -> NDArray[np.int8]:
         """Frames as int8 (n, *input_shape); one frame without the sample axis is taken as a batch of one.
@@ -110,55 +107,17 @@ class Engine:
         count
             Whether to count events and open gates (empty counts otherwise).
         """
-        if mode not in ("batch", "sample"):
+        shared = mode == "batch"
+        if not shared and mode != "sample":
             raise OptionError(f"mode: expected 'batch' or 'sample', got {mode!r}")
-        frames = self.check_frames(frames)
-        n = len(frames)
-        inward = self._layouts[self.graph.input.name].inward(frames.reshape(n, self.graph.input.size))
-        accumulators = np.zeros((n, self.graph.readout.size), np.int32)
-        events = np.zeros((n if count else 0, len(self._senders)), np.int64)
-        open_gates = np.zeros((n if count else 0, max(len(self._gated), 1)), np.int64)
-        latency = np.zeros(n, np.int64)
-
-        def work(worker: int, begin: int, end: int) -> None:
-            part = slice(begin, end)
-            self._workspaces[worker].run(
-                inward[part], accumulators[part], events[part], open_gates[part], latency[part]
-            )
-
-        if mode == "sample":
-            for i in range(n):
-                work(0, i, i + 1)
-        elif self.threads == 1 or n <= CHUNK:
-            work(0, 0, n)
-        else:
-            self._share(work, n)
-        counts = self.counts(events, open_gates[:, : len(self._gated)])
-        return Result(self.scores(accumulators), accumulators, counts, latency)
-
-    def _share(self, work: Any, n: int) -> None:
-        """Let every thread take chunk after chunk until none is left."""
-        waiting = deque(range(0, n, CHUNK))
-
-        def loop(worker: int) -> None:
-            with contextlib.suppress(IndexError):  # none is left
-                while True:
-                    begin = waiting.popleft()
-                    work(worker, begin, min(begin + CHUNK, n))
-
-        with ThreadPoolExecutor(self.threads) as pool:
-            for done in [pool.submit(loop, worker) for worker in range(self.threads)]:
-                done.result()
+        made = self._run(frames, count, shared)
+        if made is None:  # not ready as they are
+            made = self._run(np.ascontiguousarray(self.check_frames(frames)), count, shared)
+        return made
 
     def counts(self, events: NDArray[np.int64], open_gates: NDArray[np.int64]) -> Counts:
         """Counts of (samples, populations that send) and (samples, projections with levels), in the plan's order."""
-        gates = {name: open_gates[:, i] for i, name in enumerate(self._gated)}
-        return Counts(
-            events={name: events[:, i] for i, name in enumerate(self._senders)},
-            open_gates={p.name: gates[p.name] for p in self.graph.gated},
-            synapses=self.graph.synapses,
-            samples=len(events),
-        )
+        return self._columns.counts(events, open_gates)
 
     def scores(self, accumulators: NDArray[np.int32]) -> NDArray[np.float32]:
         """Scores float32 (n, classes) of read-out accumulators int32 (n, classes)."""
@@ -192,19 +151,20 @@ class Engine:
         frames = self.check_frames(frame)
         if len(frames) != 1:
             raise ShapeError(f"trace takes one frame, got {len(frames)}")
-        result = self.run(frames, count=False)
+        lowered, runner = self._inside
+        scores = runner.run(np.ascontiguousarray(frames), False, False).scores
         outputs, accumulators = {}, {}
         for i, (name, p) in enumerate(self.graph.populations.items()):
-            layout = self._layouts[name]
+            layout = lowered.layouts[name]
             if p.sends_events:
                 levels = np.empty(p.size, np.int8)
-                self._workspaces[0].levels(i, levels)
+                runner.levels(i, levels)
                 outputs[name] = layout.outward(levels).reshape(p.shape)
             if p.role != "input":
                 sums = np.empty(p.size, np.int32)
-                self._workspaces[0].sums(i, sums)
+                runner.sums(i, sums)
                 accumulators[name] = layout.outward(sums).reshape(p.shape)
-        return Trace(outputs, accumulators, result.scores[0])
+        return Trace(outputs, accumulators, scores[0])
 
 
 def usable_cpus() -> int:

@@ -168,7 +168,7 @@ def _reference(graph: EventGraph, frames: NDArray[np.int8]) -> Result:
     each = (time.perf_counter_ns() - begun) // len(frames)
     counts = Counts(out.events, out.open_gates, graph.synapses, len(frames))
     accumulators = out.accumulators[graph.readout.name].reshape(len(frames), -1)
-    return Result(out.scores, accumulators, counts, np.full(len(frames), each))
+    return Result(out.scores, accumulators, counts, np.full((len(frames), 1), each))
 
 
 def _totals(counted: Any) -> dict[str, int]:

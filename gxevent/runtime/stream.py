@@ -21,7 +21,9 @@ from gxevent.errors import FormatError, OptionError, ShapeError
 from gxevent.events import EVENT_DTYPE, EventStream, window_bounds
 from gxevent.graph import EventGraph, Projection
 from gxevent.runtime.engine import Engine, Result
-from gxevent.runtime.plan import Layout, build_plan, conv_rows, geometry, sparse_arrays, thresholds
+from gxevent.runtime.layout import Layout, geometry, sparse_arrays
+from gxevent.runtime.plan import build_plan, thresholds
+from gxevent.runtime.units import conv_rows
 
 INT16_ROOM = 2**15 - 2
 """Sums up to this keep one value free at each end of int16, for thresholds that are never or always reached."""
@@ -273,7 +275,7 @@ def run_windows(engine: Engine, stream: EventStream, window: str, stride: str | 
         np.array([decision.events for decision in made]), np.array([decision.open_gates for decision in made])
     )
     latency = np.array([decision.latency_ns for decision in made], np.int64)
-    return Result(engine.scores(accumulators), accumulators, counts, latency)
+    return Result(engine.scores(accumulators), accumulators, counts, latency[:, None])
 
 
 # ------------------------------------------------------------------------------------------------------- building
@@ -282,12 +284,13 @@ def run_windows(engine: Engine, stream: EventStream, window: str, stride: str | 
 def _build(
     graph: EventGraph, encoder: Encoder, window: Window, kernel: str
 ) -> tuple[_stream.Stream, dict[str, Layout]]:
-    plan, layout = build_plan(graph, kernel)
+    lowered = build_plan(graph, kernel, fused=False)
+    plan, layout = lowered.plan, lowered.layouts
     narrow = all(graph.bound(name) <= INT16_ROOM for name, p in graph.populations.items() if p.role != "input")
     core = _stream.Stream(
         _plan.Workspace(plan),
         plan,
-        kernel,
+        _gates.row_kernel(kernel),
         narrow,
         encoder.bins,
         encoder.kind == "signed",

@@ -1,0 +1,231 @@
+"""Runs of whole batches: frames in, scores and counts out, one crossing from Python to compiled code."""
+
+from libc.stdint cimport int8_t, int32_t, int64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+cimport numpy as cnp
+
+from gxevent.core._plan cimport Plan, Workspace, count_sent, now, run_sample
+
+cnp.import_array()
+
+cdef extern from "pool.h" nogil:
+    ctypedef struct gx_pool:
+        pass
+    ctypedef void (*gx_work)(void *context, int32_t worker, int64_t begin, int64_t end) noexcept nogil
+    gx_pool *gx_pool_new(int32_t workers)
+    void gx_pool_run(gx_pool *pool, gx_work work, void *context, int64_t n, int64_t chunk)
+    void gx_pool_free(gx_pool *pool)
+
+cdef extern from "pthread.h" nogil:
+    ctypedef struct pthread_mutex_t:
+        pass
+    int pthread_mutex_init(pthread_mutex_t *, void *)
+    int pthread_mutex_lock(pthread_mutex_t *)
+    int pthread_mutex_unlock(pthread_mutex_t *)
+    int pthread_mutex_destroy(pthread_mutex_t *)
+
+cdef enum:
+    CHUNK = 16                  # samples a thread takes at a time: hand-over is cheap, the end is shared evenly
+
+ctypedef struct batch_t:
+    void **workspaces           # one a worker
+    const int8_t *frames        # [n][input size]
+    int32_t *accumulators       # [n][classes]
+    int64_t *counts             # [n][columns]: ns, then events of the populations that send, then open gates
+    int64_t size, classes, columns
+    int32_t n_events
+    bint counting
+
+
+cdef class Result:
+    """What a run of n frames gave.
+
+    scores float32 (n, classes), accumulators int32 (n, classes) of the read-out, counts (per sample), latency_ns
+    int64 (n,): host time each sample took.
+    """
+
+    cdef readonly object scores, accumulators
+    cdef object _counts, _columns
+
+    def __init__(self, scores, accumulators, counts, columns):
+        """columns: int64 (n, 1 or more), latencies first; ``counts``, or what makes them of the columns when asked."""
+        self.scores, self.accumulators, self._counts, self._columns = scores, accumulators, counts, columns
+
+    @property
+    def latency_ns(self):
+        return self._columns[:, 0]
+
+    @property
+    def counts(self):
+        """Events and open gates of each sample (empty where they were not counted)."""
+        if callable(self._counts):
+            self._counts = self._counts(self._columns)
+        return self._counts
+
+    @property
+    def predictions(self):
+        """Index of the highest score (n,); the lowest index where scores tie."""
+        return self.scores.argmax(axis=1)
+
+
+cdef class Runner:
+    """A plan with a workspace for every thread. Several callers take turns.
+
+    Parameters
+    ----------
+    shape, top, binary : of the input: its shape, its largest level, and whether 0 is not among its levels
+    unit, bias, scale, offset : of the read-out, float32 (classes,) or None; see ``gxevent.firing.preactivation``
+    counts_of : makes counts of a result's columns
+    """
+
+    cdef Plan plan
+    cdef tuple workspaces
+    cdef int64_t shape[4]
+    cdef int32_t ndim
+    cdef int32_t top, threads, n_events, classes
+    cdef bint binary
+    cdef int64_t size
+    cdef void **pointers
+    cdef gx_pool *pool
+    cdef pthread_mutex_t turn
+    cdef float unit
+    cdef const float[::1] bias, scale, offset
+    cdef bint biased, scaled
+    cdef object counts_of
+
+    def __cinit__(self, Plan plan, int32_t threads, *_):
+        self.pointers = <void **>malloc(threads * sizeof(void *))
+        self.pool = gx_pool_new(threads)
+        if self.pointers == NULL or self.pool == NULL:
+            raise MemoryError
+        pthread_mutex_init(&self.turn, NULL)
+
+    def __init__(self, Plan plan, int32_t threads, tuple shape, int32_t top, bint binary, int32_t classes, float unit,
+                 bias, scale, offset, counts_of):
+        self.counts_of = counts_of
+        self.plan, self.threads, self.ndim, self.top, self.binary = plan, threads, len(shape), top, binary
+        self.workspaces = tuple(Workspace(plan) for _ in range(threads))
+        for i in range(threads):
+            self.pointers[i] = <void *>self.workspaces[i]
+        self.size = 1
+        for i in range(self.ndim):
+            self.shape[i] = shape[i]
+            self.size *= shape[i]
+        self.classes, self.n_events = classes, plan.n_events
+        self.unit = unit
+        self.biased, self.scaled = bias is not None, scale is not None
+        if self.biased:
+            self.bias = bias
+        if self.scaled:
+            self.scale, self.offset = scale, offset
+
+    def __dealloc__(self):
+        gx_pool_free(self.pool)
+        free(self.pointers)
+        pthread_mutex_destroy(&self.turn)
+
+    def run(self, frames, bint counting, bint shared):
+        """Run frames int8 (n, *shape), contiguous, or one frame (*shape).
+
+        counting : whether to count events and open gates; shared : whether the threads share the frames
+        Returns a Result, or None when the frames are not of that form or hold other levels: the caller knows what to do
+        or to say.
+        """
+        cdef cnp.ndarray array, scores, accumulators, counts
+        cdef cnp.npy_intp dims[2]
+        cdef batch_t batch
+        cdef int64_t n = 1
+        cdef int first, i
+        cdef float *to
+        cdef Result result
+        if not isinstance(frames, cnp.ndarray):
+            return None
+        array = frames
+        first = cnp.PyArray_NDIM(array) - self.ndim
+        if cnp.PyArray_TYPE(array) != cnp.NPY_INT8 or not cnp.PyArray_IS_C_CONTIGUOUS(array) or first not in (0, 1):
+            return None
+        for i in range(self.ndim):
+            if cnp.PyArray_DIM(array, first + i) != self.shape[i]:
+                return None
+        if first:
+            n = cnp.PyArray_DIM(array, 0)
+        batch.frames = <const int8_t *>cnp.PyArray_DATA(array)
+        if not within(batch.frames, n * self.size, self.top, self.binary):
+            return None
+        dims[0], dims[1] = n, self.classes
+        scores = cnp.PyArray_EMPTY(2, dims, cnp.NPY_FLOAT32, 0)
+        accumulators = cnp.PyArray_EMPTY(2, dims, cnp.NPY_INT32, 0)
+        dims[1] = 1 + (self.n_events + self.plan.n_gated if counting else 0)
+        counts = cnp.PyArray_EMPTY(2, dims, cnp.NPY_INT64, 0)
+        to = <float *>cnp.PyArray_DATA(scores)
+        batch.workspaces = self.pointers
+        batch.accumulators = <int32_t *>cnp.PyArray_DATA(accumulators)
+        batch.counts = <int64_t *>cnp.PyArray_DATA(counts)
+        batch.size, batch.classes, batch.columns = self.size, self.classes, dims[1]
+        batch.n_events, batch.counting = self.n_events, counting
+        with nogil:
+            pthread_mutex_lock(&self.turn)
+            gx_pool_run(self.pool, run_range, &batch, n, CHUNK if shared else n)
+            pthread_mutex_unlock(&self.turn)
+            self.to_scores(batch.accumulators, n, to)
+        result = Result.__new__(Result)
+        result.scores, result.accumulators, result._columns = scores, accumulators, counts
+        result._counts = self.counts_of
+        return result
+
+    cdef void to_scores(self, const int32_t *accumulators, int64_t n, float *scores) noexcept nogil:
+        # The operations of firing.preactivation in its order, each rounded to float32.
+        cdef int64_t i, c
+        cdef float y
+        for i in range(n):
+            for c in range(self.classes):
+                y = <float>accumulators[i * self.classes + c] * self.unit
+                if self.biased:
+                    y = y + self.bias[c]
+                if self.scaled:
+                    y = y * self.scale[c]
+                    y = y + self.offset[c]
+                scores[i * self.classes + c] = y
+
+    def levels(self, int32_t population, int8_t[::1] out):
+        """Copy what a population sent for the last sample, int8 OUT (size,), channels innermost."""
+        (<Workspace>self.workspaces[0]).levels(population, out)
+
+    def sums(self, int32_t population, int32_t[::1] out):
+        """Copy a population's accumulators of the last sample, int32 OUT (size,), channels innermost."""
+        (<Workspace>self.workspaces[0]).sums(population, out)
+
+
+cdef bint within(const int8_t *levels, int64_t n, int32_t top, bint binary) noexcept nogil:
+    # Whether all levels are at most `top` in size, and none is 0 where the space is binary.
+    cdef int64_t i
+    cdef int8_t least = 0, most = 0
+    cdef int32_t zeros = 0
+    for i in range(n):
+        least = least if least < levels[i] else levels[i]
+        most = most if most > levels[i] else levels[i]
+    if binary:
+        for i in range(n):
+            zeros |= levels[i] == 0
+    return least >= -top and most <= top and not zeros
+
+
+cdef void run_range(void *context, int32_t worker, int64_t begin, int64_t end) noexcept nogil:
+    run_samples(<Workspace>(<batch_t *>context).workspaces[worker], <batch_t *>context, begin, end)
+
+
+cdef void run_samples(Workspace work, const batch_t *b, int64_t begin, int64_t end) noexcept nogil:
+    cdef int64_t i
+    cdef int64_t *counts
+    cdef int64_t begun = now(), ended
+    for i in range(begin, end):
+        counts = b.counts + i * b.columns
+        run_sample(work, b.frames + i * b.size, counts + 1 + b.n_events if b.counting else NULL, False)
+        memcpy(b.accumulators + i * b.classes, work.sent[work.plan.readout].sums, 4 * b.classes)
+        if b.counting:
+            count_sent(work, counts + 1)
+        ended = now()
+        counts[0] = ended - begun
+        begun = ended

@@ -1,0 +1,105 @@
+"""Bit-sliced gate units: dense layers and convolutions of ternary (or few-bit) levels; see slices.h for the idea.
+
+``gxevent.runtime.sliced`` lays out their tables and has proven all bounds.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+from gxevent.core._gates cimport (
+    GX_LIST_SLACK,
+    GX_ROUND,
+    GateUnit,
+    find_slices,
+    gx_finish,
+    gx_gates,
+    gx_planes,
+    gx_slices,
+    scratch_t,
+    sent_t,
+)
+
+MAX_BITS = 32
+ROUND = GX_ROUND
+
+
+cdef class SlicedGates(GateUnit):
+    """A convolution or dense layer on bit-sliced counters.
+
+    Parameters
+    ----------
+    kernel : name of the kernel path
+    layout : dict of the geometry fields of ``gx_gates`` and the sizes of its tables
+    rows : uint64 (planes * blocks * n_rows * 2 * width,)
+    row_at : int32 (window_rows,)
+    source_planes : bit planes of the source's levels
+    """
+
+    cdef gx_gates gates
+    cdef gx_finish finish
+    cdef gx_slices kernel
+    cdef readonly bint fires
+    cdef list kept
+
+    def __init__(self, str kernel, dict layout, const uint64_t[::1] rows, const int32_t[::1] row_at,
+                 int32_t source_planes, int32_t gain):
+        cdef gx_gates *g = &self.gates
+        self.kernel = find_slices(kernel)
+        self.gain = gain
+        self.kept = [rows, row_at]
+        g.slices.rows, g.row_at = &rows[0], &row_at[0]
+        g.slices.width, g.slices.blocks, g.slices.n_rows = layout["width"], layout["blocks"], layout["n_rows"]
+        g.slices.planes, g.slices.bits, g.slices.far = layout["planes"], layout["bits"], layout["far"]
+        g.channels, g.height, g.width = layout["source_shape"]
+        g.out_channels, g.out_height, g.out_width = layout["target_shape"]
+        g.stride_rows, g.stride_columns = layout["stride"]
+        g.left, _, g.top, _ = layout["padding"]
+        g.tile_rows, g.tile_columns = layout["tile"]
+        g.tiles_across = (g.out_width + g.tile_columns - 1) // g.tile_columns
+        g.tiles = g.tiles_across * ((g.out_height + g.tile_rows - 1) // g.tile_rows)
+        g.window_rows, g.window_columns = layout["window"]
+        g.row_shift, g.pixel_bytes, g.pixel_words = layout["row_shift"], layout["pixel_bytes"], layout["pixel_words"]
+        g.list_length = g.window_rows * g.window_columns * g.channels + GX_LIST_SLACK
+        self.scratch_lists = <int64_t>source_planes * g.list_length
+        self.scratch_words = <int64_t>g.out_height * g.out_width * g.pixel_words
+
+    def set_thresholds(self, const uint64_t[::1] edges, const uint64_t[::1] flip, pool):
+        """Let the unit fire by itself. edges: uint64 (blocks * bits * 2 * width,); flip: uint64 (pixel_words,);
+        pool: geometry of the max pool between sums and threshold, or None."""
+        cdef gx_gates *g = &self.gates
+        cdef gx_finish *f = &self.finish
+        self.kept += [edges, flip]
+        g.slices.edges, f.flip = &edges[0], &flip[0]
+        f.height, f.width, f.channels, f.pixel_words = g.out_height, g.out_width, g.out_channels, g.pixel_words
+        f.out_height, f.out_width = f.height, f.width
+        f.window_rows = f.window_columns = f.stride_rows = f.stride_columns = 1
+        if pool is not None:
+            _, f.out_height, f.out_width = pool["target_shape"]
+            f.window_rows, f.window_columns = pool["kernel"]
+            f.stride_rows, f.stride_columns = pool["stride"]
+            f.left, _, f.top, _ = pool["padding"]
+        self.fires = True
+
+    cdef void accumulate(self, const sent_t *sent, int32_t *sums, scratch_t *scratch) noexcept nogil:
+        self.kernel.run_tiles(&self.gates, &sent.planes, 0, self.gates.tiles, scratch.rows, NULL, NULL, self.gain, sums)
+
+    cdef void fire(self, const sent_t *sent, gx_planes *planes, scratch_t *scratch) noexcept nogil:
+        self.kernel.run_tiles(&self.gates, &sent.planes, 0, self.gates.tiles, scratch.rows, scratch.high, scratch.low,
+                              1, NULL)
+        self.kernel.finish(&self.finish, scratch.high, scratch.low, planes)
+
+
+cdef class HeadGates(GateUnit):
+    """A dense layer of few targets: population counts along each target's weights.
+
+    rows : uint64 (targets, 2, words) bits [w > 0] and [w < 0] over the source's units
+    """
+
+    cdef const uint64_t[:, :, ::1] rows
+    cdef gx_slices kernel
+
+    def __init__(self, str kernel, const uint64_t[:, :, ::1] rows, int32_t gain):
+        self.kernel = find_slices(kernel)
+        self.rows, self.gain = rows, gain
+
+    cdef void accumulate(self, const sent_t *sent, int32_t *sums, scratch_t *scratch) noexcept nogil:
+        self.kernel.head(&sent.planes, &self.rows[0, 0, 0], <int32_t>self.rows.shape[0], self.gain, sums)

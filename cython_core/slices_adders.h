@@ -1,0 +1,177 @@
+/* Full adders and counters on vectors of GX_WORDS words; included by slices_kernel.h. See slices.h for the idea. */
+
+#define GX_W(base) GX_JOIN(GX_JOIN(base, GX_WORDS), GX_JOIN(_, GX_SUFFIX))
+#define GX_V GX_W(gx_lanes)
+#define GX_KEPT 6          /* lowest bits of a counter, kept in registers over a list */
+
+typedef uint64_t GX_V __attribute__((vector_size(8 * GX_WORDS)));
+
+/* A full adder is a parity and a majority. With the bits a and b of a row, of which a implies b, the parity is that of
+ * c[0] and z = a ^ b, the lanes of weight 0, and the majority is c[0] there and a elsewhere. */
+#if GX_ISA >= GX_AVX512
+#if GX_WORDS == 8
+#define GX_LOGIC(x, y, z, truth) (GX_V) _mm512_ternarylogic_epi64((__m512i)(x), (__m512i)(y), (__m512i)(z), truth)
+#elif GX_WORDS == 4
+#define GX_LOGIC(x, y, z, truth) (GX_V) _mm256_ternarylogic_epi64((__m256i)(x), (__m256i)(y), (__m256i)(z), truth)
+#else
+#define GX_LOGIC(x, y, z, truth) (GX_V) _mm_ternarylogic_epi64((__m128i)(x), (__m128i)(y), (__m128i)(z), truth)
+#endif
+#define GX_PARITY(x, y, z) GX_LOGIC(x, y, z, 0x96)
+#define GX_MAJORITY(x, y, z) GX_LOGIC(x, y, z, 0xe8)
+#define GX_CHOOSE(which, x, y) GX_LOGIC(which, x, y, 0xca)
+#define GX_BORROW(c, edge, borrow) GX_LOGIC(c, edge, borrow, 0x8e)
+#else
+#define GX_PARITY(x, y, z) ((x) ^ (y) ^ (z))
+#define GX_MAJORITY(x, y, z) (((x) & (y)) | ((z) & ((x) | (y))))
+#define GX_CHOOSE(which, x, y) (((which) & (x)) | (y))      /* where y is 0 in the lanes that take x */
+#define GX_BORROW(c, edge, borrow) GX_MAJORITY(~(c), edge, borrow)
+#endif
+
+GX_INLINE GX_V GX_W(gx_load)(const uint64_t *at)
+{
+    GX_V v;
+    memcpy(&v, at, sizeof v);
+    return v;
+}
+
+/* Add row `offset` at c[0]; returns the carry. */
+GX_INLINE GX_V GX_W(gx_row)(GX_V *c, const uint64_t *rows, uint32_t offset, int32_t width)
+{
+    const GX_V z = GX_W(gx_load)(rows + offset), a = GX_W(gx_load)(rows + offset + width), s = c[0];
+    c[0] = s ^ z;
+    return GX_CHOOSE(z, s, a);
+}
+
+/* Join two carries at c[level]; returns theirs. */
+GX_INLINE GX_V GX_W(gx_join)(GX_V *c, GX_V x, GX_V y)
+{
+    const GX_V s = *c;
+    *c = GX_PARITY(s, x, y);
+    return GX_MAJORITY(s, x, y);
+}
+
+#define GX_TREE(name, half, level)                                                                                    \
+    GX_INLINE GX_V GX_W(name)(GX_V * c, const uint64_t *rows, const uint32_t *list, int32_t width)    \
+    {                                                                                                                 \
+        const GX_V x = GX_W(half)(c, rows, list, width);                                                       \
+        const GX_V y = GX_W(half)(c, rows, list + (1 << (level)) / 2, width);                                  \
+        return GX_W(gx_join)(c + (level), x, y);                                                                      \
+    }
+
+GX_INLINE GX_V GX_W(gx_one)(GX_V *c, const uint64_t *rows, const uint32_t *list, int32_t width)
+{
+    return GX_W(gx_row)(c, rows, list[0], width);
+}
+
+GX_TREE(gx_two, gx_one, 1)
+GX_TREE(gx_four, gx_two, 2)
+GX_TREE(gx_eight, gx_four, 3)
+GX_TREE(gx_sixteen, gx_eight, 4)
+GX_TREE(gx_thirtytwo, gx_sixteen, 5)
+#undef GX_TREE
+
+/* Add a carry at one bit; returns what goes on to the next. */
+GX_INLINE GX_V GX_W(gx_half)(GX_V *c, GX_V carry)
+{
+    const GX_V s = *c;
+    *c = s ^ carry;
+    return s & carry;
+}
+
+/* Add a carry at c[0] and let it ripple through `bits` bits. */
+GX_INLINE void GX_W(gx_ripple)(GX_V *c, int32_t bits, GX_V carry)
+{
+    for (int32_t k = 0; k < bits; k++)
+        carry = GX_W(gx_half)(c + k, carry);
+}
+
+/* Add a list's rows at counter[0]; n is in whole rounds. The lowest bits stay in registers over the whole list. */
+GX_INLINE void GX_W(gx_add_list)(GX_V *counter, int32_t bits, const uint64_t *rows, const uint32_t *list, int32_t n,
+                                 int32_t width, const int far)
+{
+    GX_V c[GX_KEPT], carry;
+    int32_t i = 0;
+    for (int32_t k = 0; k < GX_KEPT; k++)
+        c[k] = counter[k];
+    for (; i + 32 <= n; i += 32) {
+        if (far)
+            for (int32_t k = 32; k < 64; k++) {
+                __builtin_prefetch(rows + list[i + k]);
+                if (GX_WORDS == 8)
+                    __builtin_prefetch(rows + list[i + k] + width);
+            }
+        carry = GX_W(gx_thirtytwo)(c, rows, list + i, width);
+        GX_W(gx_ripple)(counter + GX_KEPT, bits - GX_KEPT, carry);
+    }
+    if (i + 16 <= n) {
+        carry = GX_W(gx_sixteen)(c, rows, list + i, width);
+        carry = GX_W(gx_half)(c + 5, carry);
+        GX_W(gx_ripple)(counter + GX_KEPT, bits - GX_KEPT, carry);
+        i += 16;
+    }
+    for (; i < n; i += GX_ROUND) {
+        carry = GX_W(gx_four)(c, rows, list + i, width);
+        for (int32_t k = 3; k < GX_KEPT; k++)
+            carry = GX_W(gx_half)(c + k, carry);
+        GX_W(gx_ripple)(counter + GX_KEPT, bits - GX_KEPT, carry);
+    }
+    for (int32_t k = 0; k < GX_KEPT; k++)
+        counter[k] = c[k];
+}
+
+/* One part of a block: counters of the sums of all lists, in offset binary. */
+GX_INLINE void GX_W(gx_count)(const gx_sliced *u, int32_t block, int32_t part, const gx_row_list *lists,
+                              int32_t planes, GX_V *counter)
+{
+    const int32_t width = u->width;
+    uint64_t added = 0;
+    for (int32_t j = 0; j < u->planes; j++)
+        for (int32_t b = 0; b < planes; b++)
+            added += (uint64_t)lists[b].n << (b + j);
+    const uint64_t seed = ((uint64_t)1 << (u->bits - 1)) - added;
+    for (int32_t k = 0; k < u->bits + GX_KEPT; k++)
+        counter[k] = (GX_V){0} - ((seed >> k) & 1);
+    for (int32_t j = 0; j < u->planes; j++) {
+        const uint64_t *rows = u->rows + ((size_t)j * u->blocks + block) * u->n_rows * 2 * width + part;
+        for (int32_t b = 0; b < planes; b++) {
+            if (u->far)
+                GX_W(gx_add_list)(counter + b + j, u->bits - b - j, rows, lists[b].offset, lists[b].n, width, 1);
+            else
+                GX_W(gx_add_list)(counter + b + j, u->bits - b - j, rows, lists[b].offset, lists[b].n, width, 0);
+        }
+    }
+}
+
+GX_TARGET static void GX_W(gx_fire_part)(const gx_sliced *u, int32_t block, int32_t part, const gx_row_list *lists,
+                                         int32_t planes, uint64_t *ge, uint64_t *le)
+{
+    GX_V counter[GX_MAX_BITS + 8], below_hi = {0}, at_most_lo = {0};
+    const uint64_t *edge = u->edges + (size_t)block * u->bits * 2 * u->width + part;
+    GX_W(gx_count)(u, block, part, lists, planes, counter);
+    for (int32_t k = 0; k < u->bits; k++, edge += 2 * u->width) {
+        below_hi = GX_BORROW(counter[k], GX_W(gx_load)(edge), below_hi);
+        at_most_lo = GX_BORROW(counter[k], GX_W(gx_load)(edge + u->width), at_most_lo);
+    }
+    below_hi = ~below_hi;
+    memcpy(ge + part, &below_hi, sizeof below_hi);
+    memcpy(le + part, &at_most_lo, sizeof at_most_lo);
+}
+
+/* counter OUT [bits][GX_WORDS] */
+GX_TARGET static void GX_W(gx_count_part)(const gx_sliced *u, int32_t block, int32_t part, const gx_row_list *lists,
+                                          int32_t planes, uint64_t *out)
+{
+    GX_V counter[GX_MAX_BITS + 8];
+    GX_W(gx_count)(u, block, part, lists, planes, counter);
+    memcpy(out, counter, sizeof(GX_V) * (size_t)u->bits);
+}
+
+#undef GX_LOGIC
+#undef GX_PARITY
+#undef GX_MAJORITY
+#undef GX_CHOOSE
+#undef GX_BORROW
+#undef GX_V
+#undef GX_KEPT
+#undef GX_W
+#undef GX_WORDS

@@ -1,0 +1,93 @@
+"""Cost model: which gate unit, and which layout of it, runs a projection fastest at an expected activity.
+
+The choice never changes a result. Times are nanoseconds on one machine (AMD EPYC, Zen 4); only their ratios matter.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from gxevent.runtime.sliced import Convolution, Tiling
+
+ACTIVITY = 0.4
+"""Share of active units expected where nothing is known."""
+
+VISIT = {
+    "generic": {2: 1.0, 4: 2.0, 8: 4.1},
+    "avx2": {2: 0.88, 4: 0.85, 8: 1.75},
+    "avx512": {2: 0.62, 4: 0.62, 8: 1.05},
+}
+"""Adding one row of 64 * width lanes."""
+
+BLOCK = {"generic": {2: 25, 4: 50, 8: 100}, "avx2": {2: 20, 4: 25, 8: 50}, "avx512": {2: 15, 4: 17, 8: 25}}
+"""Seeding and comparing the counters of a block."""
+
+SEGMENT = {"generic": 6.0, "avx2": 4.0, "avx512": 3.0}
+"""Copying a window row's events of one sign into the list of rows."""
+
+ROW_VISIT = {"generic": 1.2, "avx2": 0.7, "avx512": 0.7}
+"""Adding 32 lanes of one int8 row in row gates; graded ones take three times as long."""
+
+ROW_PIXEL = 25.0
+"""Listing a window and flushing its sums in row gates."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One projection as the model sees it; ``planes`` of the source's levels and of the weights."""
+
+    conv: Convolution
+    activity: float
+    source_planes: int = 1
+    weight_planes: int = 1
+
+
+def family(kernel: str) -> str:
+    """The row of the tables that a kernel path takes."""
+    return "avx512" if kernel.startswith("avx512") else kernel if kernel in VISIT else "generic"
+
+
+def sliced(work: Work, tiling: Tiling, kernel: str) -> float:
+    """Nanoseconds of a sample on bit-sliced counters laid out so."""
+    of, conv = family(kernel), work.conv
+    out, height, width = conv.target_shape
+    tiles = math.prod(-(-n // t) for n, t in zip((height, width), tiling.tile, strict=True))
+    blocks = -(-out // (64 * tiling.width))
+    rows, columns = len(conv.used_rows(tiling.tile)), conv.window(tiling.tile)[1]
+    inside = min(1.0, conv.source_shape[1] / conv.window(tiling.tile)[0]) * min(1.0, conv.source_shape[2] / columns)
+    visits = rows * columns * conv.source_shape[0] * work.activity * inside * _bits_set(work.source_planes)
+    lists = 2 * rows * SEGMENT[of] * work.source_planes
+    padding = 3.0 * work.source_planes  # half a round for each sign
+    each = blocks * (BLOCK[of][tiling.width] + work.weight_planes * (visits + padding) * VISIT[of][tiling.width])
+    return tiles * (lists + each)
+
+
+def _bits_set(planes: int) -> float:
+    """Magnitude bits set in an active level, on average."""
+    return 1.0 if planes == 1 else 0.5 * planes + 0.25
+
+
+def best_tiling(work: Work, kernel: str) -> tuple[Tiling, float]:
+    """The quickest layout and its time."""
+    timed = [(sliced(work, tiling, kernel), i, tiling) for i, tiling in enumerate(work.conv.tilings())]
+    time, _, tiling = min(timed)
+    return tiling, time
+
+
+def rows(work: Work, kernel: str) -> float:
+    """Nanoseconds of a sample on int8 rows."""
+    conv = work.conv
+    out, inputs, kernel_rows, kernel_columns = conv.weight.shape
+    pixels = math.prod(conv.target_shape[1:])
+    visits = inputs * kernel_rows * kernel_columns * work.activity
+    graded = work.source_planes > 1 or work.weight_planes > 1
+    return pixels * (ROW_PIXEL + visits * -(-out // 32) * ROW_VISIT[family(kernel)] * (3.0 if graded else 1.0))
+
+
+def head_pays(work: Work, kernel: str) -> bool:
+    """Whether a dense layer of few targets is quickest by counting bits along each target's weights."""
+    out, inputs = work.conv.weight.shape[:2]
+    if work.source_planes > 1 or work.weight_planes > 1:
+        return False
+    return out * (2.0 + 1.5 * -(-inputs // 64)) < best_tiling(work, kernel)[1]
