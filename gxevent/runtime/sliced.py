@@ -178,7 +178,7 @@ def words(bits: NDArray[np.bool_]) -> NDArray[np.uint64]:
 
 
 def reachable(population: Population, bound: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Thresholds hi and lo + 1 (C,) of a population of one step, no further out than sums of at most ``bound`` reach."""
+    """Thresholds hi and lo + 1 (C,) of a population of one step, no further out than sums up to ``bound`` reach."""
     hi, lo = (np.asarray(limit, np.int64)[:, 0] for limit in (population.hi, population.lo))
     return np.clip(hi, -bound, bound + 1), np.clip(lo + 1, -bound, bound + 1)
 

@@ -59,6 +59,11 @@ def test_everything_public_is_documented_and_typed(name):
     assert signature.return_annotation is not signature.empty, f"{name}: no return type"
 
 
+def test_the_stub_of_the_compiled_result_has_its_properties():
+    stub = (ROOT / "gxevent" / "runtime" / "result.pyi").read_text()
+    assert set(re.findall(r"def (\w+)", stub)) == {name for name in vars(gx.Result) if not name.startswith("_")}
+
+
 def test_chip_pages_show_every_number_with_its_source(tmp_path):
     spec = importlib.util.spec_from_file_location("chip_pages", ROOT / "docs" / "_ext" / "chip_pages.py")
     pages = importlib.util.module_from_spec(spec)
