@@ -61,6 +61,9 @@ def occupancy(mapping: Mapping) -> Figure:
     grid = core_units(mapping)
     image = axis.imshow(grid, cmap="viridis", vmin=0)
     figure.colorbar(image, ax=axis, label="units")
+    y, x = np.nonzero(~np.isnan(grid))  # the used part of the mesh
+    axis.set(xlim=(x.min() - 0.5, x.max() + 0.5), ylim=(y.max() + 0.5, y.min() - 0.5))
+    axis.locator_params(integer=True)
     axis.set(xlabel="x", ylabel="y", title=_title(mapping, f"{len(mapping.cores):,} cores"))
     return figure
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping as Named
+from collections.abc import Collection, Mapping as Named
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 NANOSECOND = 1000
 """Times are picoseconds."""
+
+FAR = 10
+"""Values so many times apart are not drawn on one linear axis."""
 
 
 def gantt(simulation: Simulation) -> Figure:
@@ -53,25 +56,38 @@ def gantt_rows(simulation: Simulation) -> list[tuple[float, float, int, int]]:
 
 
 def energy_stack(simulations: Named[str, Simulation]) -> Figure:
-    """Energy of a sample by part, one bar a simulation; the whisker is the band of the published costs."""
+    """Energy of a sample by part, one bar a simulation; the whisker is the band of the published costs.
+
+    Where totals are far apart the bars are shares of each total, which stands above its bar with its band.
+    """
     figure, axis = _figure()
-    bottom = np.zeros(len(simulations))
     names, energies = list(simulations), [s.energy for s in simulations.values()]
+    totals = [e.total for e in energies]
+    known = [t.value / 1000 for t in totals if t is not None and t.value > 0]
+    shares = bool(known) and max(known) > FAR * min(known)
+    scale = np.array([(t.value / 1000 if shares else 1.0) if t is not None and t.value > 0 else 1.0 for t in totals])
+    bottom = np.zeros(len(simulations))
     for part in energies[0].parts if energies else ():
         bands = [e.parts[part] for e in energies]
-        height = np.array([band.value / 1000 if band else 0.0 for band in bands])
+        height = np.array([band.value / 1000 if band else 0.0 for band in bands]) / scale
         if height.any():
             axis.bar(names, height, bottom=bottom, label=part)
             bottom += height
-    totals = [e.total for e in energies]
-    span = [
-        [max(t.value - t.low, 0) / 1000 if t else 0.0 for t in totals],
-        [max(t.high - t.value, 0) / 1000 if t else 0.0 for t in totals],
-    ]
-    axis.errorbar(names, bottom, yerr=span, fmt="none", ecolor="black", capsize=4)
-    missing = sorted({cost for e in energies for cost in e.unknown})
-    axis.set(ylabel="nJ a sample", title="energy" + (f" (not known: {len(missing)} costs)" if missing else ""))
-    axis.legend(fontsize=7)
+    low = [max(t.value - t.low, 0) / 1000 if t else 0.0 for t in totals]
+    high = [max(t.high - t.value, 0) / 1000 if t else 0.0 for t in totals]
+    axis.errorbar(names, bottom, yerr=np.array([low, high]) / scale, fmt="none", ecolor="black", capsize=4)
+    if shares:
+        for x, (total, top) in enumerate(zip(totals, bottom + np.array(high) / scale, strict=True)):
+            text = "not known" if total is None else f"{total.value / 1000:,.3g} nJ"
+            axis.annotate(text, (x, top), ha="center", xytext=(0, 4), textcoords="offset points", fontsize=8)
+        axis.margins(y=0.15)
+    missing = {cost for e in energies for cost in e.unknown}
+    title = "energy of known parts" + (f" ({len(missing)} kinds of cost not known)" if missing else "")
+    axis.set(ylabel="share of a sample's energy" if shares else "nJ a sample")
+    axis.set_title(title)
+    if len(names) > 3:
+        axis.tick_params(axis="x", rotation=30, labelsize=7)
+    axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -98,30 +114,52 @@ def link_heat(simulation: Simulation) -> Figure:
 
     lines, loads = [], []
     for ((a, b), (c, d)), load in zip(simulation.links, simulation.link_load.tolist(), strict=True):
-        if max(abs(a - c), abs(b - d)) == 1:
+        if load and max(abs(a - c), abs(b - d)) == 1:
             side = 0.12
             lines.append([(a - side * (d - b), b + side * (c - a)), (c - side * (d - b), d + side * (c - a))])
             loads.append(load / len(simulation.samples))
     drawn = LineCollection(lines, array=np.array(loads, float), cmap="magma_r", linewidths=3)
     axis.add_collection(drawn)
     figure.colorbar(drawn, ax=axis, label="packets a sample")
-    chip = simulation.chip
-    axis.set(xlim=(-0.6, chip.width - 0.4), ylim=(chip.height - 0.4, -0.6), aspect="equal", xlabel="x", ylabel="y")
+    work = simulation.traffic.work
+    x, y = np.array([work.router(i) for i in range(work.senders)]).T  # the used part of the mesh
+    axis.set(xlim=(x.min() - 0.6, x.max() + 0.6), ylim=(y.max() + 0.6, y.min() - 0.6), aspect="equal")
+    axis.set(xlabel="x", ylabel="y")
+    axis.locator_params(integer=True)
+    axis.plot(x, y, "s", color="0.8", markersize=4, zorder=0)
     axis.set_title(_title(simulation, "link loads"))
     return figure
 
 
-def pareto(points: Named[str, tuple[float, float]]) -> Figure:
-    """Energy against latency of several mappings or chips, (us, nJ) by name, with the front of those not beaten."""
+def pareto(points: Named[str, tuple[float, float]], incomplete: Collection[str] = ()) -> Figure:
+    """Energy against latency of several mappings or chips, (us, nJ) by name, with the front of those not beaten.
+
+    ``incomplete`` names points that lack a cost: lower bounds, drawn hollow, and no part of the front.
+    """
     figure, axis = _figure()
     names, values = list(points), np.array(list(points.values()), float).reshape(-1, 2)
-    front = pareto_front(values)
-    axis.plot(values[front, 0], values[front, 1], drawstyle="steps-post", color="0.6", label="not beaten")
-    axis.scatter(values[:, 0], values[:, 1])
+    whole = np.array([name not in incomplete for name in names], bool)
+    front = np.flatnonzero(whole)[pareto_front(values[whole])]
+    if front.size:
+        axis.plot(
+            values[front, 0], values[front, 1], drawstyle="steps-post", color="0.6", marker="o", label="not beaten"
+        )
+    axis.scatter(values[whole, 0], values[whole, 1], zorder=3)
+    if not whole.all():
+        label = "lower bound: costs not known"
+        axis.scatter(values[~whole, 0], values[~whole, 1], facecolors="none", edgecolors="C0", zorder=3, label=label)
+    for column, scale in ((0, axis.set_xscale), (1, axis.set_yscale)):
+        if len(values) and values[:, column].min() > 0 and values[:, column].max() > FAR * values[:, column].min():
+            scale("log")
+    axis.margins(0.15)
+    middle = np.median(values[:, 0]) if len(values) else 0.0
     for name, (x, y) in zip(names, values, strict=True):
-        axis.annotate(name, (x, y), fontsize=7, xytext=(3, 3), textcoords="offset points")
+        right = x > middle
+        offset, side = ((-5, 4), "right") if right else ((5, 4), "left")
+        axis.annotate(name, (x, y), fontsize=7, ha=side, xytext=offset, textcoords="offset points")
     axis.set(xlabel="latency, us", ylabel="energy, nJ a sample", title="energy against latency")
-    axis.legend(fontsize=7)
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(fontsize=7)
     return figure
 
 

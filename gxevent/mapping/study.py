@@ -149,7 +149,7 @@ def write_figures(points: Sequence[Point], folder: str | os.PathLike[str]) -> li
     simulated = {p.name: p.simulation for p in points if p.simulation is not None}
     drawn: dict[str, Figure] = {}
     if known:
-        drawn["pareto"] = simulation_plots.pareto(known)
+        drawn["pareto"] = simulation_plots.pareto(known, {p.name for p in points if not complete(p)})
     if any(s.energy.total is not None for s in simulated.values()):
         drawn["energy"] = simulation_plots.energy_stack(simulated)
     for point in points:
