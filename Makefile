@@ -24,7 +24,7 @@ $(VENV)/base: $(SOURCES)
 	touch $@
 
 $(VENV)/test: $(VENV)/base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,events,report,mapping,brian2,interop,nirtorch,dev]' '$(TORCH)'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,events,report,mapping,brian2,interop,nirtorch,cluster,dev]' '$(TORCH)'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(PEERS)
 	touch $@
 

@@ -21,6 +21,7 @@ _HOMES = {
     "gxevent.encoder": ("Encoder",),
     "gxevent.errors": (
         "CapacityError",
+        "ClusterError",
         "CrosscheckError",
         "FormatError",
         "GxError",
@@ -49,7 +50,16 @@ _HOMES = {
     "gxevent.mapping": ("Chip", "Mapping", "load_chip", "load_mapping", "map_graph"),
     "gxevent.mapping.simulate": ("Simulation", "simulate"),
     "gxevent.network": ("TernaryNetwork",),
-    "gxevent.runtime": ("Engine", "Result", "RunRecord", "Trace", "load_run", "run_dataset"),
+    "gxevent.runtime": (
+        "Engine",
+        "Result",
+        "RunRecord",
+        "Trace",
+        "load_run",
+        "open_trace",
+        "record_run",
+        "run_dataset",
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [*sorted(_HOME_OF), "__version__"]

@@ -5,6 +5,7 @@ from gxevent.connectivity import Sparse as Sparse
 from gxevent.encoder import Encoder as Encoder
 from gxevent.errors import (
     CapacityError as CapacityError,
+    ClusterError as ClusterError,
     CrosscheckError as CrosscheckError,
     FormatError as FormatError,
     GxError as GxError,
@@ -67,6 +68,8 @@ from gxevent.runtime import (
     RunRecord as RunRecord,
     Trace as Trace,
     load_run as load_run,
+    open_trace as open_trace,
+    record_run as record_run,
     run_dataset as run_dataset,
 )
 

@@ -8,6 +8,7 @@
     ├── UnsupportedError (NotImplementedError)
     ├── CapacityError                        a chip, or this machine, cannot hold it
     ├── MissingExtraError (ImportError)      an optional package is not installed
+    ├── ClusterError                         the machines of a cluster run, not its work, failed
     └── CrosscheckError                      two implementations that must agree do not
 
 A message says what is wrong, where (file, layer, sample, byte offset) and how to mend it. The command line
@@ -55,6 +56,10 @@ class CapacityError(GxError):
 
 class MissingExtraError(GxError, ImportError):
     """An optional package is not installed."""
+
+
+class ClusterError(GxError):
+    """The machines that were to do the work, not the work itself, failed."""
 
 
 class CrosscheckError(GxError):

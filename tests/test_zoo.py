@@ -78,6 +78,7 @@ def test_demo_writes_record_and_report(tmp_path):
         "run.log",
         "samples.csv",
         "summary.json",
+        "times.csv",
     }
     summary = json.loads((demo.folder / "summary.json").read_text())
     assert summary["graph_sha256"] == files.sha256(gx.load_graph(demo.folder / "digits.gxg"))

@@ -9,29 +9,48 @@ from typing import Any
 import numpy as np
 
 from gxevent import files, store
-from gxevent.errors import FormatError
+from gxevent.errors import FormatError, MissingExtraError
 from gxevent.events import EventStream, open_events
 from gxevent.graph import EventGraph
 from gxevent.network import TernaryNetwork
-from gxevent.runtime import load_run
+from gxevent.runtime import load_run, open_trace
+from gxevent.runtime.journal import unfinished
+from gxevent.runtime.record import TRACE, UNFINISHED
+from gxevent.runtime.trace import is_trace
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """Describe a network, event graph, run folder or event file; the key ``kind`` says which.
+    """Describe a network, event graph, run folder, trace or event file; the key ``kind`` says which.
 
     Raises FormatError when it is none of them, or damaged.
     """
     path = Path(path)
     if path.is_dir():
         if not (path / "summary.json").exists():
+            if (path / UNFINISHED).exists():
+                return {"kind": "unfinished run"} | unfinished(path)
             raise FormatError(f"{path}: is a folder without summary.json, so not a run; for data sets use gxevent run")
         record = load_run(path)
-        return {"kind": "run", "rows": len(record.rows)} | record.summary
+        traced = {"trace": describe_trace(path / TRACE)} if (path / TRACE).exists() else {}
+        return {"kind": "run", "rows": len(record.rows)} | record.summary | traced
+    if is_trace(path):
+        return {"kind": "trace"} | describe_trace(path)
     if path.suffix.lower() in (".gxn", ".gxg") or _is_container(path):
         obj = files.load(path)
         sha = {"sha256": files.sha256(obj), "bytes": path.stat().st_size}
         return (describe_network(obj) if isinstance(obj, TernaryNetwork) else describe_graph(obj)) | sha
     return describe_events(open_events(path))
+
+
+def describe_trace(path: Path) -> dict[str, Any]:
+    """Samples, windows and the events of each population of a trace; with "needs" alone where h5py is missing."""
+    size = path.stat().st_size
+    try:
+        with open_trace(path) as trace:
+            found = {"samples": len(trace), "windows": trace.windows, "events": trace.events}
+            return found | {"shapes": {k: list(v) for k, v in trace.shapes.items()}, "bytes": size} | trace.attributes
+    except MissingExtraError as error:
+        return {"bytes": size, "needs": str(error)}
 
 
 def _is_container(path: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,12 +34,62 @@ class Output:
             print(text, file=sys.stderr)
 
     def progress(self, total: int | None, what: str, unit: str = "") -> Any:
-        """A tqdm bar on standard error that appears only for what takes over a second."""
+        """Progress on standard error, for what takes over a second: a bar, or few lines where nobody watches it."""
         from tqdm import tqdm
 
+        if not self.quiet and not sys.stderr.isatty():
+            return ProgressLines(total, what, unit)
         return tqdm(
             total=total, desc=what, unit=unit or "it", file=sys.stderr, delay=1.0, disable=self.quiet, leave=False
         )
+
+
+class ProgressLines:
+    """Progress for log files: a line after ten seconds, then ever more seldom (a quarter later than the last)."""
+
+    FIRST_S, GROWTH = 10.0, 1.25
+
+    def __init__(self, total: int | None, what: str, unit: str) -> None:
+        self.total, self.what, self.unit = total, what, f" {unit}s" if unit else ""
+        self.n = self.initial = 0
+        """As tqdm's: ``initial`` were done before this began, and say nothing about the rate."""
+        self.begun = time.monotonic()
+        self.due = self.FIRST_S
+
+    def __enter__(self) -> ProgressLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def set_description(self, what: str, refresh: bool = True) -> None:
+        self.what = what
+
+    def unpause(self) -> None:
+        """Begin to count time now."""
+        self.begun = time.monotonic()
+
+    def update(self, n: int = 1) -> None:
+        self.n += n
+        took = time.monotonic() - self.begun
+        if took < self.due:
+            return
+        self.due = max(took * self.GROWTH, took + self.FIRST_S)
+        rate = (self.n - self.initial) / took
+        of = f" of {self.total:,}" if self.total else ""
+        left = f", {duration((self.total - self.n) / rate)} left" if self.total and rate else ""
+        print(f"{self.what}: {self.n:,}{of}{self.unit}, {rate:,.0f} a second{left}", file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """A time for people: "42 s", "7 min", "3 h 20 min", "2 days 5 h"."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if minutes < 90:
+        return f"{minutes} min"
+    hours = round(seconds / 3600)
+    return f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} days {hours % 24} h"
 
 
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:

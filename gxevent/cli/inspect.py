@@ -14,7 +14,7 @@ from gxevent.cli.common import Output, example, output_options, run_table, table
 @click.argument("file", type=click.Path(path_type=Path))
 @output_options
 def command(file: Path, output: Output) -> None:
-    """What FILE holds: a network, an event graph, a run folder, a mapping (.json) or a recording."""
+    """What FILE holds: a network, an event graph, a run folder, a trace, a mapping (.json) or a recording."""
     if file.suffix.lower() == ".json":
         from gxevent.mapping.describe import describe_mapping as describe
     else:
@@ -65,6 +65,38 @@ def _origin(found: dict[str, Any]) -> list[str]:
     return [*lines, f"{'sha256':<20} {found['sha256']} ({found['bytes']:,} bytes)"]
 
 
+def _run(found: dict[str, Any]) -> list[str]:
+    trace = found.get("trace")
+    return [*run_table(found), *(["", *_trace(trace)] if trace else [])]
+
+
+def _unfinished(found: dict[str, Any]) -> list[str]:
+    return [
+        f"unfinished run, {found['done']:,} of {found['samples']:,} samples done: continue with gxevent run … --resume",
+        f"data         {found['data']}",
+        f"graph        sha256 {found['graph_sha256']}",
+        f"options      window {found['window'] or 'of the encoder'}, stride {found['stride'] or 'of the window'}, "
+        f"mode {found['mode']}, {'with' if found['trace'] else 'no'} trace",
+    ]
+
+
+def _trace(found: dict[str, Any]) -> list[str]:
+    if "needs" in found:
+        return [f"trace        {found['bytes']:,} bytes; {found['needs']}"]
+    windows = max(found["windows"], 1)
+    rows = [
+        (name, str(tuple(found["shapes"][name])), total, round(total / windows, 1))
+        for name, total in found["events"].items()
+    ]
+    total = sum(found["events"].values())
+    head = f"trace        {total:,} events of {found['samples']:,} samples in {found['windows']:,} windows, "
+    return [
+        f"{head}{found['bytes']:,} bytes ({found['bytes'] / max(total, 1):.2f} an event)",
+        "",
+        *table(("population", "shape", "events", "events a window"), rows),
+    ]
+
+
 def _events(found: dict[str, Any]) -> list[str]:
     if not found["events"]:
         return ["recording without events"]
@@ -92,4 +124,12 @@ def _mapping(found: dict[str, Any]) -> list[str]:
     ]
 
 
-_LINES = {"network": _network, "graph": _graph, "run": run_table, "events": _events, "mapping": _mapping}
+_LINES = {
+    "network": _network,
+    "graph": _graph,
+    "run": _run,
+    "unfinished run": _unfinished,
+    "trace": _trace,
+    "events": _events,
+    "mapping": _mapping,
+}

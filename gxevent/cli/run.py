@@ -84,6 +84,15 @@ def live_options(function: Any) -> Any:
 )
 @click.option("--threads", type=int, default=1, show_default=True, metavar="K")
 @click.option("--kernel", default="auto", show_default=True, help="Kernel path; gxevent info lists them.")
+@click.option(
+    "--resume", is_flag=True, help="Continue the run in the folder -o where it stopped; begins it if need be."
+)
+@click.option("--trace", is_flag=True, help="Write all events of all populations too: trace.h5 in the folder -o.")
+@click.option(
+    "--cluster",
+    metavar="tcp://HOST:PORT|local:K",
+    help="Run on the workers of a Dask scheduler, or on K processes of this machine.",
+)
 @live_options
 @output_options
 def command(
@@ -97,6 +106,9 @@ def command(
     mode: str,
     threads: int,
     kernel: str,
+    resume: bool,
+    trace: bool,
+    cluster: str | None,
     fmt: str,
     source: str | None,
     pace: str | None,
@@ -107,6 +119,9 @@ def command(
 
     DATA is a folder or archive laid out split/label/file or label/file, a folder of IDX files, a CSV manifest, or one
     recording.
+
+    With -o every sample is on disk as soon as it is done: a run that was stopped, by whatever, continues with the same
+    command and --resume.
 
     Live: DATA is - (a pipe, with --format), or --source udp://HOST:PORT, or one recording with --pace. Each
     decision is then one line of JSON: event time, wall time, latency, decision and scores; --window and --stride say
@@ -119,42 +134,56 @@ def command(
     live = bool(source or pace or str(data) == "-")
     if live and folder:
         raise click.UsageError("-o records runs of data sets; live decisions go to standard output, line by line")
+    if live and (resume or trace or cluster):
+        raise click.UsageError("--resume, --trace and --cluster are for runs of data sets, not for live input")
+    if folder is None and (resume or trace):
+        raise click.UsageError(f"{'--resume' if resume else '--trace'} needs a run folder: -o RUN")
     loaded = files.load_graph(graph)
     if live:
         _live(loaded, data, window, stride, limit, kernel, fmt, source, pace, policy, output)
         return
     from gxevent import __version__
     from gxevent.events import open_dataset
-    from gxevent.runtime import run_dataset
-    from gxevent.runtime.record import check_run_folder
+    from gxevent.runtime import record_run
 
-    if folder:
-        check_run_folder(folder)
-    begun = datetime.now(UTC)
     dataset = open_dataset(data, split=split, limit=limit)
+    log = [
+        f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} gxevent {__version__}",
+        f"command: {shlex.join(['gxevent', *sys.argv[1:]])}",
+        f"graph: {graph}",
+        f"data: {data}, {len(dataset)} samples",
+    ]
     with output.progress(len(dataset), "running", "sample") as bar:
-        record = run_dataset(
-            loaded,
-            dataset,
-            window=window,
-            stride=stride,
-            mode=mode,
-            threads=threads,
-            kernel=kernel,
-            progress=bar.update,
-        )
-    lines = run_table(record.summary)
+
+        def found(samples: int) -> None:
+            bar.initial = bar.n = samples
+            bar.unpause()  # its clock begins here: a cluster takes seconds to start
+
+        try:
+            summary = record_run(
+                loaded,
+                dataset,
+                folder,
+                window=window,
+                stride=stride,
+                mode=mode,
+                threads=threads,
+                kernel=kernel,
+                trace=trace,
+                resume=resume,
+                cluster=cluster,
+                progress=bar.update,
+                found=found,
+                log=log,
+            )
+        except KeyboardInterrupt:
+            if folder:
+                output.note(f"{folder}: {bar.n:,} of {len(dataset):,} samples are safe, continue with --resume")
+            raise
+    lines = run_table(summary)
     if folder:
-        log = [
-            f"{begun:%Y-%m-%dT%H:%M:%SZ} gxevent {__version__}",
-            f"command: {shlex.join(['gxevent', *sys.argv[1:]])}",
-            f"graph: {graph} sha256 {record.summary['graph_sha256']}",
-            f"data: {data}, {record.summary['samples']} samples",
-            f"finished after {record.summary['wall_s']:.3f} s, results sha256 {record.summary['results_sha256']}",
-        ]
-        record.save(folder, log)
         lines.append(f"wrote {folder}")
-    output.show(record.summary, lines)
+    output.show(summary, lines)
 
 
 def _live(

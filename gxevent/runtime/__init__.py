@@ -3,6 +3,21 @@
 from gxevent.runtime.counts import Counts
 from gxevent.runtime.engine import Engine, Result, Trace
 from gxevent.runtime.record import RunRecord, SampleRow, load_run
+from gxevent.runtime.recorded import record_run
 from gxevent.runtime.run import encode_samples, run_dataset
+from gxevent.runtime.trace import TraceFile, open_trace
 
-__all__ = ["Counts", "Engine", "Result", "RunRecord", "SampleRow", "Trace", "encode_samples", "load_run", "run_dataset"]
+__all__ = [
+    "Counts",
+    "Engine",
+    "Result",
+    "RunRecord",
+    "SampleRow",
+    "Trace",
+    "TraceFile",
+    "encode_samples",
+    "load_run",
+    "open_trace",
+    "record_run",
+    "run_dataset",
+]

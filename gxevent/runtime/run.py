@@ -1,10 +1,10 @@
-"""Running a data set: load, encode, run, add up windows, count. Memory stays flat however many samples there are."""
+"""Running a data set: load, encode, run, add up windows, count; batch after batch, in memory that stays flat."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from gxevent import files
 from gxevent.encoder import Encoder
-from gxevent.errors import FormatError, OptionError, ShapeError
+from gxevent.errors import FormatError, GxError, OptionError, ShapeError
 from gxevent.events import DataSet, EventStream, encode_images, encode_stream
 from gxevent.graph import EventGraph
 from gxevent.runtime import reference
 from gxevent.runtime.counts import Counts
 from gxevent.runtime.engine import Engine, Result
-from gxevent.runtime.record import RunRecord, SampleRow, results_sha256
+from gxevent.runtime.record import RunRecord, SampleRow
+from gxevent.runtime.spool import TracePart
 from gxevent.runtime.stream import run_windows
+from gxevent.runtime.tally import Part, Tally, senders
 
 BATCH = 256
 """Frames gathered before they are run together."""
@@ -84,6 +86,83 @@ def _check_labels(graph: EventGraph, dataset: DataSet) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What decides a run's results, beside graph and data."""
+
+    window: str | None = None
+    stride: str | None = None
+    mode: str = "batch"
+    trace: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise OptionError(f"mode: expected one of {', '.join(MODES)}, got {self.mode!r}")
+        if self.trace and self.mode == "stream":
+            raise OptionError("a trace holds the events of whole windows, stream mode sends changes: use --mode batch")
+
+
+class Runner:
+    """Runs samples one batch after the other: an engine, and what turns its results into rows."""
+
+    def __init__(self, graph: EventGraph, settings: Settings, threads: int = 1, kernel: str = "auto") -> None:
+        self.graph, self.settings = graph, settings
+        self.engine = Engine(graph, threads=threads, kernel=kernel)
+        self.kernel = "reference" if settings.mode == "reference" else self.engine.kernel
+        self.senders, self.gated = senders(graph), [p.name for p in graph.gated]
+
+    def run(self, dataset: DataSet) -> Iterator[tuple[list[SampleRow], TracePart | None]]:
+        """Rows of consecutive samples, batch by batch, and their events where a trace is wanted."""
+        how = self.settings
+        if how.mode == "stream":
+            for batch, result in _streamed(self.engine, dataset, how.window, how.stride):
+                yield self._rows(batch, result), None
+            return
+        for batch in _batches(encode_samples(self.graph, dataset, how.window, how.stride)):
+            frames = np.concatenate([sample.frames for sample in batch])
+            if how.mode == "reference":
+                result = _reference(self.graph, frames)
+            else:
+                result = self.engine.run(frames, mode=how.mode)
+            yield self._rows(batch, result), self._trace(frames, result) if how.trace else None
+
+    def _trace(self, frames: NDArray[np.int8], result: Result) -> TracePart:
+        outputs = (self.engine.trace(frame).outputs for frame in frames)
+        part = TracePart.of([[out[name] for name in self.senders] for out in outputs])
+        counted = np.stack([result.counts.events[name] for name in self.senders], axis=1)
+        assert np.array_equal(part.counts, counted), "the events of the trace are not those that were counted"
+        return part
+
+    def _rows(self, batch: list[Encoded], result: Result) -> list[SampleRow]:
+        """One row a sample; its windows' scores, accumulators and counts add up."""
+        begins = np.cumsum([0, *(sample.windows for sample in batch)])[:-1]
+
+        def add(values: NDArray) -> NDArray:
+            return np.add.reduceat(values, begins, axis=0)
+
+        predictions = add(result.scores).argmax(axis=1).tolist()
+        accumulators, latency = add(result.accumulators).tolist(), (add(result.latency_ns) / 1e3).tolist()
+        events = add(np.stack([result.counts.events[name] for name in self.senders], axis=1)).tolist()
+        gates = add(np.stack([result.counts.open_gates[name] for name in self.gated], axis=1)).tolist()
+        return [
+            SampleRow(
+                sample=sample.id,
+                split=sample.split,
+                label=sample.label,
+                prediction=self.graph.classes[predictions[i]],
+                windows=sample.windows,
+                input_events=sample.input_events,
+                events=sum(events[i]),
+                open_gates=sum(gates[i]),
+                latency_us=latency[i],
+                accumulators=tuple(accumulators[i]),
+                events_by_population=tuple(events[i]),
+                open_gates_by_projection=tuple(gates[i]),
+            )
+            for i, sample in enumerate(batch)
+        ]
+
+
 def run_dataset(
     graph: EventGraph,
     dataset: DataSet,
@@ -95,43 +174,38 @@ def run_dataset(
     kernel: str = "auto",
     progress: Callable[[int], Any] | None = None,
 ) -> RunRecord:
-    """Run every sample of a data set and record the outcome.
+    """Run every sample of a data set and keep the outcome of each in memory; ``record_run`` keeps them in a folder.
 
     Windows of one recording add up: their scores decide together (semantics: scores add).
     ``progress`` is called with the number of samples finished.
 
     Raises what ``encode_samples``, ``Engine`` and the readers raise.
     """
-    if mode not in MODES:
-        raise OptionError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
+    settings = Settings(window, stride, mode)
+    check_data(graph, dataset, settings)
+    runner = Runner(graph, settings, threads, kernel)
+    tally = Tally(graph)
+    rows: list[SampleRow] = []
+    begun = time.perf_counter()
+    for made, _ in runner.run(dataset):
+        elapsed = time.perf_counter() - begun
+        rows += [replace(row, elapsed_s=elapsed) for row in made]
+        tally.add(Part.of(made))
+        if progress:
+            progress(len(made))
+    summary = tally.summary(time.perf_counter() - begun)
+    summary |= {"kernel": runner.kernel, "mode": mode, "threads": threads, "data": dataset.source}
+    return RunRecord(tuple(rows), summary | {"graph_sha256": files.sha256(graph)}, graph.classes)
+
+
+def check_data(graph: EventGraph, dataset: DataSet, settings: Settings) -> None:
+    """Whether the graph can run on this data. Raises OptionError, ShapeError or FormatError when not."""
     if not dataset.samples:
         raise ShapeError(f"{dataset.source}: holds no samples")
-    engine = Engine(graph, threads=threads, kernel=kernel)
-    begun = time.perf_counter()
-    rows: list[SampleRow] = []
-    parts: list[tuple[dict[str, int], dict[str, int], int]] = []
-    if mode == "stream":
-        made = _streamed(engine, dataset, window, stride)
-    else:
-        made = _framed(engine, encode_samples(graph, dataset, window, stride), mode)
-    for batch, result in made:
-        rows += _rows(graph, batch, result)
-        counts = result.counts
-        parts.append((_totals(counts.events), _totals(counts.open_gates), counts.samples))
-        if progress:
-            progress(len(batch))
-    summary = _summary(graph, rows, parts, time.perf_counter() - begun)
-    summary["kernel"] = "reference" if mode == "reference" else engine.kernel
-    summary |= {"mode": mode, "threads": threads, "data": dataset.source}
-    summary |= {"graph_sha256": files.sha256(graph), "results_sha256": results_sha256(rows)}
-    return RunRecord(tuple(rows), summary, graph.classes)
-
-
-def _framed(engine: Engine, samples: Iterator[Encoded], mode: str) -> Iterator[tuple[list[Encoded], Result]]:
-    """Samples gathered to batches, with the engine's or the reference's results of all their frames."""
-    for batch in _batches(samples):
-        frames = np.concatenate([sample.frames for sample in batch])
-        yield batch, _reference(engine.graph, frames) if mode == "reference" else engine.run(frames, mode=mode)
+    encoder = _encoder_for(graph, dataset)
+    _check_labels(graph, dataset)
+    if settings.mode == "stream" and encoder.takes_images:
+        raise OptionError(f"{dataset.source}: holds images, which have no time: use --mode batch")
 
 
 def _streamed(
@@ -139,9 +213,6 @@ def _streamed(
 ) -> Iterator[tuple[list[Encoded], Result]]:
     """One recording after the other, event by event through a sliding window that passes over the same windows."""
     encoder = _encoder_for(engine.graph, dataset)
-    _check_labels(engine.graph, dataset)
-    if encoder.takes_images:
-        raise OptionError(f"{dataset.source}: holds images, which have no time: use --mode batch")
     length = encoder.window if window is None else window
     for sample, stream in dataset:
         result = run_windows(engine, stream, length, stride)
@@ -150,14 +221,20 @@ def _streamed(
 
 
 def _batches(samples: Iterator[Encoded]) -> Iterator[list[Encoded]]:
+    """Samples gathered; those read before one that cannot be read come whole as well, before its error."""
     batch: list[Encoded] = []
     frames = 0
-    for sample in samples:
-        batch.append(sample)
-        frames += sample.windows
-        if frames >= BATCH:
+    try:
+        for sample in samples:
+            batch.append(sample)
+            frames += sample.windows
+            if frames >= BATCH:
+                yield batch
+                batch, frames = [], 0
+    except (GxError, OSError):
+        if batch:
             yield batch
-            batch, frames = [], 0
+        raise
     if batch:
         yield batch
 
@@ -169,61 +246,3 @@ def _reference(graph: EventGraph, frames: NDArray[np.int8]) -> Result:
     counts = Counts(out.events, out.open_gates, graph.synapses, len(frames))
     accumulators = out.accumulators[graph.readout.name].reshape(len(frames), -1)
     return Result(out.scores, accumulators, counts, np.full((len(frames), 1), each))
-
-
-def _totals(counted: Any) -> dict[str, int]:
-    return {name: int(values.sum()) for name, values in counted.items()}
-
-
-def _rows(graph: EventGraph, batch: list[Encoded], result: Result) -> Iterator[SampleRow]:
-    """One row a sample; its windows' scores, accumulators and counts add up."""
-    begins = np.cumsum([0, *(sample.windows for sample in batch)])[:-1]
-
-    def add(values: NDArray) -> NDArray:
-        return np.add.reduceat(values, begins, axis=0)
-
-    predictions = add(result.scores).argmax(axis=1)
-    accumulators, latency = add(result.accumulators), add(result.latency_ns)
-    events = add(np.sum(list(result.counts.events.values()), axis=0))
-    gates = add(np.sum(list(result.counts.open_gates.values()), axis=0))
-    for i, sample in enumerate(batch):
-        yield SampleRow(
-            sample=sample.id,
-            split=sample.split,
-            label=sample.label,
-            prediction=graph.classes[predictions[i]],
-            windows=sample.windows,
-            input_events=sample.input_events,
-            events=int(events[i]),
-            open_gates=int(gates[i]),
-            latency_us=latency[i] / 1e3,
-            accumulators=tuple(accumulators[i].tolist()),
-        )
-
-
-def _summary(graph: EventGraph, rows: list[SampleRow], parts: list, wall: float) -> dict[str, Any]:
-    windows = sum(part[2] for part in parts)
-    synapses = {name: n * windows for name, n in graph.synapses.items()}
-    events = {name: sum(part[0][name] for part in parts) for name in parts[0][0]}
-    gates = {name: sum(part[1][name] for part in parts) for name in parts[0][1]}
-    labelled = [row for row in rows if row.label]
-    correct = sum(row.prediction == row.label for row in labelled)
-    input_events = sum(row.input_events for row in rows)
-    latency = np.percentile([row.latency_us for row in rows], [50, 90, 99, 100])
-    return {
-        "samples": len(rows),
-        "windows": windows,
-        "labelled": len(labelled),
-        "correct": correct if labelled else None,
-        "accuracy": correct / len(labelled) if labelled else None,
-        "events": events,
-        "open_gates": gates,
-        "synapses": synapses,
-        "resting_probability": 1.0 - sum(gates.values()) / sum(synapses.values()),
-        "resting_probability_by_layer": {name: 1.0 - gates[name] / synapses[name] for name in gates},
-        "wall_s": wall,
-        "samples_per_s": len(rows) / wall,
-        "input_events": input_events,
-        "input_events_per_s": input_events / wall,
-        "latency_us": dict(zip(("p50", "p90", "p99", "max"), (round(float(v), 3) for v in latency), strict=True)),
-    }
