@@ -51,6 +51,7 @@ class ProgressLines:
 
     def __init__(self, total: int | None, what: str, unit: str) -> None:
         self.total, self.what, self.unit = total, what, f" {unit}s" if unit else ""
+        self.detail = ""
         self.n = self.initial = 0
         """As tqdm's: ``initial`` were done before this began, and say nothing about the rate."""
         self.begun = time.monotonic()
@@ -65,6 +66,9 @@ class ProgressLines:
     def set_description(self, what: str, refresh: bool = True) -> None:
         self.what = what
 
+    def set_postfix_str(self, detail: str = "", refresh: bool = True) -> None:
+        self.detail = f" ({detail})" if detail else ""
+
     def unpause(self) -> None:
         """Begin to count time now."""
         self.begun = time.monotonic()
@@ -78,7 +82,8 @@ class ProgressLines:
         rate = (self.n - self.initial) / took
         of = f" of {self.total:,}" if self.total else ""
         left = f", {duration((self.total - self.n) / rate)} left" if self.total and rate else ""
-        print(f"{self.what}: {self.n:,}{of}{self.unit}, {rate:,.0f} a second{left}", file=sys.stderr, flush=True)
+        line = f"{self.what}: {self.n:,}{of}{self.unit}, {rate:,.0f} a second{left}{self.detail}"
+        print(line, file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:

@@ -41,6 +41,14 @@ def test_what_was_done_before_says_nothing_about_the_rate(clock, capsys):
     assert capsys.readouterr().err == "running: 1,100 of 2,000 samples, 5 a second, 3 min left\n"
 
 
+def test_a_line_says_what_is_being_done(clock, capsys):
+    with Output(json=False, quiet=False).progress(20, "measuring", "round") as bar:
+        bar.set_postfix_str("mlp, 20 % active")
+        clock[0] = 20.0
+        bar.update(10)
+    assert capsys.readouterr().err == "measuring: 10 of 20 rounds, 0 a second, 20 s left (mlp, 20 % active)\n"
+
+
 def test_short_work_and_quiet_say_nothing(clock, capsys):
     for output, seconds in ((Output(json=False, quiet=False), 9.0), (Output(json=False, quiet=True), 900.0)):
         with output.progress(None, "comparing") as bar:
