@@ -19,7 +19,7 @@ cdef extern from "rows.h" nogil:
     enum: GX_LANES
 
 cdef extern from "slices.h" nogil:
-    enum: GX_MAX_BITS, GX_MAX_PLANES, GX_LIST_SLACK, GX_ROUND
+    enum: GX_LIST_SLACK
     ctypedef struct gx_sliced:
         const uint64_t *rows
         const uint64_t *edges

@@ -28,6 +28,7 @@ cdef extern from "pthread.h" nogil:
 
 cdef enum:
     CHUNK = 16                  # samples a thread takes at a time: hand-over is cheap, the end is shared evenly
+    MOST_AXES = 4               # of an input: images have three
 
 ctypedef struct batch_t:
     void **workspaces           # one a worker
@@ -82,7 +83,7 @@ cdef class Runner:
 
     cdef Plan plan
     cdef tuple workspaces
-    cdef int64_t shape[4]
+    cdef int64_t shape[MOST_AXES]
     cdef int32_t ndim
     cdef int32_t top, threads, n_events, classes
     cdef bint binary
@@ -104,6 +105,8 @@ cdef class Runner:
 
     def __init__(self, Plan plan, int32_t threads, tuple shape, int32_t top, bint binary, int32_t classes, float unit,
                  bias, scale, offset, counts_of):
+        if len(shape) > MOST_AXES:
+            raise ValueError(f"an input of {len(shape)} axes, at most {MOST_AXES} are known")
         self.counts_of = counts_of
         self.plan, self.threads, self.ndim, self.top, self.binary = plan, threads, len(shape), top, binary
         self.workspaces = tuple(Workspace(plan) for _ in range(threads))

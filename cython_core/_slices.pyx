@@ -7,7 +7,6 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from gxevent.core._gates cimport (
     GX_LIST_SLACK,
-    GX_ROUND,
     GateUnit,
     find_slices,
     gx_finish,
@@ -17,9 +16,6 @@ from gxevent.core._gates cimport (
     scratch_t,
     sent_t,
 )
-
-MAX_BITS = 32
-ROUND = GX_ROUND
 
 
 cdef class SlicedGates(GateUnit):
@@ -37,7 +33,6 @@ cdef class SlicedGates(GateUnit):
     cdef gx_gates gates
     cdef gx_finish finish
     cdef gx_slices kernel
-    cdef readonly bint fires
     cdef list kept
 
     def __init__(self, str kernel, dict layout, const uint64_t[::1] rows, const int32_t[::1] row_at,
@@ -77,7 +72,6 @@ cdef class SlicedGates(GateUnit):
             f.window_rows, f.window_columns = pool["kernel"]
             f.stride_rows, f.stride_columns = pool["stride"]
             f.left, _, f.top, _ = pool["padding"]
-        self.fires = True
 
     cdef void accumulate(self, const sent_t *sent, int32_t *sums, scratch_t *scratch) noexcept nogil:
         self.kernel.run_tiles(&self.gates, &sent.planes, 0, self.gates.tiles, scratch.rows, NULL, NULL, self.gain, sums)

@@ -42,7 +42,7 @@ GX_INLINE GX_V GX_W(gx_row)(GX_V *c, const uint64_t *rows, uint32_t offset, int3
     return GX_CHOOSE(z, s, a);
 }
 
-/* Join two carries at c[level]; returns theirs. */
+/* Join two carries at *c; returns theirs. */
 GX_INLINE GX_V GX_W(gx_join)(GX_V *c, GX_V x, GX_V y)
 {
     const GX_V s = *c;
@@ -51,10 +51,10 @@ GX_INLINE GX_V GX_W(gx_join)(GX_V *c, GX_V x, GX_V y)
 }
 
 #define GX_TREE(name, half, level)                                                                                    \
-    GX_INLINE GX_V GX_W(name)(GX_V * c, const uint64_t *rows, const uint32_t *list, int32_t width)    \
+    GX_INLINE GX_V GX_W(name)(GX_V * c, const uint64_t *rows, const uint32_t *list, int32_t width)                    \
     {                                                                                                                 \
-        const GX_V x = GX_W(half)(c, rows, list, width);                                                       \
-        const GX_V y = GX_W(half)(c, rows, list + (1 << (level)) / 2, width);                                  \
+        const GX_V x = GX_W(half)(c, rows, list, width);                                                              \
+        const GX_V y = GX_W(half)(c, rows, list + (1 << (level)) / 2, width);                                         \
         return GX_W(gx_join)(c + (level), x, y);                                                                      \
     }
 

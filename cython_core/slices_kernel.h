@@ -18,8 +18,8 @@
 #include "slices_adders.h"
 #endif
 
-/* A block wider than a vector is summed part by part; its lists are short and stay near. */
-/* Sum the lists of `planes` source planes into one block's counters; ge, le OUT [width]: s >= hi, s <= lo. */
+/* Sum the lists of `planes` source planes into one block's counters; ge, le OUT [width]: s >= hi, s <= lo.
+ * A block wider than a vector is summed part by part; its lists are short and stay near. */
 GX_TARGET static void GX_NAME(gx_fire_block)(const gx_sliced *u, int32_t block, const gx_row_list *lists,
                                              int32_t planes, uint64_t *ge, uint64_t *le)
 {

@@ -85,7 +85,7 @@ GX_INLINE void GX_NAME(gx_place_sums)(const gx_gates *g, int32_t block, int32_t 
 }
 
 /* Tiles first .. last - 1. With ge: outputs s >= hi and s <= lo, OUT [pixels][pixel_words]; else sums INOUT
- * [pixels][out_channels] += gain * s. scratch: [source planes][2][list_length]. */
+ * [pixels][out_channels] += gain * s. scratch: [source planes][list_length]. */
 GX_TARGET static void GX_NAME(gx_run_tiles)(const gx_gates *g, const gx_planes *source, int32_t first, int32_t last,
                                             uint32_t *scratch, uint64_t *ge, uint64_t *le, int32_t gain,
                                             int32_t *sums)
@@ -131,7 +131,8 @@ GX_TARGET static void GX_NAME(gx_finish)(const gx_finish *f, const uint64_t *ge,
     }
     for (int32_t y = 0; y < f->out_height; y++) {
         const int32_t in_y = y * f->stride_rows - f->top;
-        const int32_t y0 = in_y < 0 ? 0 : in_y, past_y = in_y + f->window_rows, y1 = past_y < f->height ? past_y : f->height;
+        const int32_t y0 = in_y < 0 ? 0 : in_y, past_y = in_y + f->window_rows;
+        const int32_t y1 = past_y < f->height ? past_y : f->height;
         for (int32_t x = 0; x < f->out_width; x++) {
             const int32_t in_x = x * f->stride_columns - f->left;
             const int32_t x0 = in_x < 0 ? 0 : in_x, past_x = in_x + f->window_columns;
@@ -144,7 +145,8 @@ GX_TARGET static void GX_NAME(gx_finish)(const gx_finish *f, const uint64_t *ge,
                         any |= ge[((size_t)v * f->width + u) * words + w];
                         all &= le[((size_t)v * f->width + u) * words + w];
                     }
-                const uint64_t flip = f->flip[w], plus = (any & ~flip) | (all & flip), minus = (all & ~flip) | (any & flip);
+                const uint64_t flip = f->flip[w];
+                const uint64_t plus = (any & ~flip) | (all & flip), minus = (all & ~flip) | (any & flip);
                 if (aligned) {
                     planes->plus[pixel * words + w] = plus;
                     planes->minus[pixel * words + w] = minus;

@@ -60,6 +60,8 @@ class _Firing:
 def _firing(graph: EventGraph, p: Projection, layout: dict[str, Layout]) -> _Firing | None:
     target, pool = graph.populations[p.target], None
     if target.role == "sum":
+        if not isinstance(p.rule, connectivity.Conv2d):
+            return None
         onward = [q for q in graph.projections.values() if q.source == p.target]
         if len(onward) != 1 or not isinstance(onward[0].rule, connectivity.Pool2d):
             return None
@@ -94,9 +96,9 @@ def _weighted_unit(
     top = int(np.abs(rule.weight, dtype=np.int16).max(initial=0))
     work = costs.Work(conv, costs.ACTIVITY, sliced.planes_of(source.top), sliced.planes_of(top))
     bound = rule.bound(source.top)
-    if isinstance(rule, connectivity.Dense) and not fires and costs.head_pays(work, kernel):
-        return Unit(p, sliced.head(conv.weight[:, :, 0, 0], p.gain, kernel), p.target, ("planes",))
     tiling, time = costs.best_tiling(work, kernel)
+    if isinstance(rule, connectivity.Dense) and fires is None and costs.head(work) < time:
+        return Unit(p, sliced.head(conv.weight[:, :, 0, 0], p.gain, kernel), p.target, ("planes",))
     if sliced.counter_bits(bound) > COUNTER_BITS or costs.rows(work, kernel) < time:
         return Unit(p, _row_unit(p, source, conv, kernel), p.target, ("events",))
     gates = sliced.build(conv, tiling, source, bound, p.gain, kernel)
