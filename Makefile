@@ -9,14 +9,21 @@ TORCH ?= torch==2.13.0
 # Programs the tests compare with. Their own requirements would move PyTorch, NumPy or setuptools, so they come without.
 PEERS := neurobench snntorch brevitas 'dependencies==2.0.1' unfoldNd onnxoptimizer
 
-.PHONY: demo test lint debug bench clean help
+# Tests of compiled code that run on the sanitized build (not those that cap memory: it needs terabytes of addresses).
+SANITIZED := build/sanitized
+SANITIZED_TESTS := $(addprefix tests/runtime/,test_engine.py test_fuzz_engine.py test_stream.py test_live.py) \
+	$(addprefix tests/events/,test_fuzz.py test_formats.py test_policies.py)
+PRELOAD = $(shell $(CC) -print-file-name=libasan.so):$(shell $(CC) -print-file-name=libubsan.so)
+
+.PHONY: demo test lint debug sanitize bench clean help
 
 help:
 	@echo "make demo    compile the shipped network and run it on the shipped event recordings"
 	@echo "make test    run the tests"
 	@echo "make lint    ruff"
 	@echo "make debug   run the tests on a build that checks every index"
-	@echo "make bench   engine beside the NumPy reference"
+	@echo "make sanitize  the same under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make bench   the engine beside every installed peer, a minute or two"
 
 $(VENV)/base: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -43,8 +50,18 @@ debug: $(VENV)/test
 	$(BIN)/python -m pytest -n auto tests/runtime; status=$$?; touch cython_core/*.pyx; \
 	$(BIN)/python setup.py --quiet build_ext --inplace --force; exit $$status
 
+# A tree of its own: the ordinary build stays as it is. Python's own allocator would hide overruns.
+sanitize: $(VENV)/test
+	rm -rf $(SANITIZED)
+	GXEVENT_SANITIZE=1 $(BIN)/python setup.py --quiet build --build-base build/sanitized-temp --build-lib $(SANITIZED)
+	cp -r tests pyproject.toml $(SANITIZED)
+	cd $(SANITIZED) && export GXEVENT_DATA="$${GXEVENT_DATA:-$(abspath ../shared/data)}" LD_PRELOAD="$(PRELOAD)" PYTHONMALLOC=malloc \
+		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1; \
+	$(abspath $(BIN))/python -c "import gxevent.core._plan as m; assert '$(SANITIZED)' in m.__file__, m.__file__" && \
+	$(abspath $(BIN))/python -m pytest -q -n auto -p no:cacheprovider -k "not memory_cap" $(SANITIZED_TESTS)
+
 bench: $(VENV)/test
-	$(BIN)/python benchmarks/engine_vs_reference.py
+	$(BIN)/gxevent bench --quick
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info cython_core/*.so

@@ -12,6 +12,9 @@ from setuptools import Extension, setup
 DEBUG = bool(os.environ.get("GXEVENT_DEBUG_BUILD"))
 """A debug build checks every index and keeps C assertions: the same tests run on it (`make debug`)."""
 
+SANITIZE = ["-fsanitize=address,undefined"] if os.environ.get("GXEVENT_SANITIZE") else []
+"""A build that stops at the first invalid access or undefined operation (`make sanitize`)."""
+
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": DEBUG,
@@ -28,6 +31,9 @@ else:
     # floating-point traps, for whose sake compilers would leave comparisons one by one.
     FLAGS = ["-O3", "-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
     FLAGS += ["-UNDEBUG", "-g"] if DEBUG else []
+if SANITIZE:  # little is said of variables, or the many inlined adders would take minutes and gigabytes
+    FLAGS += [*SANITIZE, "-O1", "-g1", "-fno-var-tracking", "-UNDEBUG"]
+    FLAGS += ["-fno-omit-frame-pointer", "-fno-sanitize-recover=all"]
 
 extensions = [
     Extension(
@@ -37,6 +43,7 @@ extensions = [
         include_dirs=["cython_core", numpy.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=FLAGS,
+        extra_link_args=SANITIZE,
     )
     for source in sorted(Path("cython_core").glob("_*.pyx"))
 ]

@@ -17,9 +17,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-import peers
 
 import gxevent as gx
+from gxevent.bench.peers import onnx_runtime
+from gxevent.bench.peers.base import Task
+from gxevent.bench.twin import twin_of
+from gxevent.errors import MissingExtraError
 from gxevent.events import EVENT_DTYPE
 from gxevent.runtime import reference
 
@@ -92,6 +95,14 @@ def frame_of(events: np.ndarray, size: int) -> np.ndarray:
     return frame
 
 
+def onnxruntime_peer(graph: gx.EventGraph, frame: np.ndarray):
+    """The same network in float32 on onnxruntime, one thread; None where it is not installed."""
+    try:
+        return onnx_runtime.float32(Task(twin_of(graph), graph, frame, batch=1, threads=1))
+    except MissingExtraError:
+        return None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20)
@@ -112,8 +123,8 @@ def main() -> None:
         for session in sessions.values():
             session.push(events[:window])
         frame = frame_of(events[:window], size)
-        onnx = peers.onnxruntime_session(net)
-        if onnx and not (onnx(frame.astype(np.float32)) == engine.run(frame).scores).all():
+        onnx = onnxruntime_peer(graph, frame)
+        if onnx and not (onnx.sums(onnx.call(onnx.prepare(frame))) == engine.run(frame).accumulators).all():
             raise SystemExit("onnxruntime gives other scores: the comparison would be of different networks")
         times: dict[object, list[float]] = {key: [] for key in (*strides, "frame", "onnxruntime")}
         for round_ in range(options.rounds):
@@ -129,7 +140,7 @@ def main() -> None:
             if onnx:
                 begun = time.perf_counter()
                 for _ in range(5):
-                    onnx(frame.astype(np.float32))
+                    onnx.call(onnx.prepare(frame))
                 times["onnxruntime"].append((time.perf_counter() - begun) / 5 * 1e6)
         again = statistics.median(times["frame"])
         print(

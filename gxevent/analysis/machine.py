@@ -21,6 +21,7 @@ EXTRAS = {
     "mapping": ("mtkahypar",),
     "interop": ("onnx", "nir"),
     "nirtorch": ("nirtorch",),
+    "bench": ("onnxruntime", "openvino", "scipy", "snntorch", "spikingjelly", "sinabs", "norse"),
 }
 """Extra of this package -> the packages it brings."""
 

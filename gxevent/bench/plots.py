@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gxevent.bench.goals import times
@@ -33,6 +33,8 @@ def figure(results: Results) -> Figure:
 
 
 Draw = Callable[["Axes"], None]
+Curves = dict[str, tuple[list[float], list[float]]]
+"""By peer: rising x, times."""
 
 
 def _activity_panels(results: Results) -> list[Draw]:
@@ -49,20 +51,20 @@ def _activity_panels(results: Results) -> list[Draw]:
 
 
 def _against_activity(axis: Axes, rows: Sequence[Row], title: str) -> None:
-    curves = _curves(rows, lambda row: row.measured * 100)
-    _draw(axis, curves)
-    x, ours = curves.pop(OURS)
-    crossed = []
+    curves = _curves(rows, lambda row: (row.activity or row.measured) * 100)
+    x, ours = curves[OURS]
+    labels = {}
     for name, (at, theirs) in curves.items():
-        if at != x:
-            continue
-        for where in crossovers(x, ours, theirs):
-            height = _between(where, x, ours)
-            axis.plot(where, height, "o", color="black", markersize=5, zorder=4)
-            crossed.append(f"{name} at {where:.0f} %")
-    said = f"crossover: {', '.join(crossed)}" if crossed else "no crossover between these activities"
-    axis.set(xlabel="units active in each population, %", ylabel="us a sample", title=f"{title}\n{said}")
-    axis.title.set_fontsize(9)
+        crossed = crossovers(x, ours, theirs) if at == x else []
+        for where in crossed:
+            axis.plot(where, _between(where, x, ours), "o", color="black", markersize=6, zorder=4)
+        if crossed:
+            labels[name] = f"{name}\n  (crosses at {', '.join(f'{where:.0f} %' for where in crossed)})"
+        elif at == x and name != OURS and all(t < o for t, o in zip(theirs, ours, strict=True)):
+            labels[name] = f"{name}\n  (faster throughout)"
+    _draw(axis, curves, labels)
+    axis.set(xlabel="units active in each population, %", ylabel="us a sample")
+    axis.set_title(title, fontsize="medium")
 
 
 def _between(where: float, x: Sequence[float], y: Sequence[float]) -> float:
@@ -78,20 +80,24 @@ def _size_panels(results: Results) -> list[Draw]:
     by_share: dict[float | None, list[Row]] = {}
     for row in layers:
         by_share.setdefault(row.activity, []).append(row)
-    share, rows = max(by_share.items(), key=lambda item: len({r.network for r in item[1]}), default=(None, []))
-    if len({row.network for row in rows}) < 2 or share is None:
+    if not by_share:
+        return []
+    share = max(by_share, key=lambda s: (len({row.network for row in by_share[s]}), -abs((s or 0) - 0.2)))
+    rows = by_share[share]
+    if len({row.network for row in rows}) < 2:
         return []
 
     def draw(axis: Axes) -> None:
         _draw(axis, _curves(rows, lambda row: float(row.network)))
-        axis.set(xlabel="layer n x n, n", ylabel="us a sample", title=f"Time against layer size, {share:.0%} active")
+        axis.set(xlabel="layer n x n, n", ylabel="us a sample")
+        axis.set_title(f"Time against layer size, {share or 0:.0%} active", fontsize="medium")
 
     return [draw]
 
 
-def _curves(rows: Sequence[Row], x_of: Callable[[Row], float]) -> dict[str, tuple[list[float], list[float]]]:
+def _curves(rows: Sequence[Row], x_of: Callable[[Row], float]) -> Curves:
     """By peer, rising x and times; of each family's variants only the fastest over all x, and ours first."""
-    curves: dict[str, tuple[list[float], list[float]]] = {}
+    curves: Curves = {}
     families: dict[str, tuple[float, str]] = {}
     for name in dict.fromkeys(row.peer for row in rows):
         own = sorted((x_of(row), row.us, row.family) for row in rows if row.peer == name)
@@ -103,15 +109,19 @@ def _curves(rows: Sequence[Row], x_of: Callable[[Row], float]) -> dict[str, tupl
     return {name: curve for name, curve in curves.items() if name in chosen}
 
 
-def _draw(axis: Axes, curves: dict[str, tuple[list[float], list[float]]]) -> None:
+def _draw(axis: Axes, curves: Curves, labels: Mapping[str, str] | None = None) -> None:
     for name, (x, us) in curves.items():
         ours = name == OURS
         style = {"color": "black", "linewidth": 2.5, "zorder": 3} if ours else {"linewidth": 1.2}
-        axis.plot(x, us, marker=".", label=name, **style)
+        axis.plot(x, us, marker=".", label=(labels or {}).get(name, name), **style)
     axis.set(xscale="log", yscale="log")
     ticks = sorted({tick for x, _ in curves.values() for tick in x})
-    axis.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    low, high = axis.get_ylim()
+    heights = [t for t in (m * 10.0**e for e in range(-1, 8) for m in (1, 2, 5)) if low <= t <= high]
+    axis.set_yticks(heights, [f"{t:,g}" for t in heights])
     axis.minorticks_off()
+    axis.grid(alpha=0.2, linewidth=0.6)
     axis.legend(frameon=False, fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
 
 

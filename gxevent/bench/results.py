@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     equal: bool | None
     rounds: int
     calls: int
-    note: str = ""
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +86,19 @@ class Results(msgspec.Struct, kw_only=True):
     def differing(self) -> list[Row]:
         """Rows of peers that should run the same network and gave other sums."""
         return [row for row in self.rows if row.equal is False]
+
+
+def join(parts: Sequence[Results]) -> Results:
+    """Several measurements as one; machine and settings are the first one's, versions those of all."""
+    joined = Results(machine=dict(parts[0].machine), settings=parts[0].settings)
+    joined.machine["versions"] = {}
+    for part in parts:
+        joined.machine["versions"] |= part.machine.get("versions", {})
+        joined.workloads += part.workloads
+        joined.rows += part.rows
+        joined.skipped += part.skipped
+        joined.missing |= part.missing
+    return joined
 
 
 def write(results: Results, folder: Path) -> list[Path]:

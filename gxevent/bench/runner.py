@@ -58,41 +58,59 @@ class Settings:
             raise OptionError(f"threads: {max(self.threads)}, but this process may use {usable_cpus()} processors")
         choose_kernel(self.kernel)
         for name in self.networks:
-            if name not in ("zoo", "sizes") and not name.startswith("zoo:"):
+            if name.startswith("zoo:"):
+                workloads.data_of(name.removeprefix("zoo:"), self.data)
+            elif name not in ("zoo", "sizes"):
                 workloads.architecture(name)
 
     @classmethod
     def quick(cls, **more: Any) -> Settings:
-        """About a minute: every network once, at 20 % activity, batch 1, one thread, short slots."""
+        """A minute or two: every network once, at 20 % activity, batch 1, one thread, short slots; no peers that are
+        built anew for each network."""
+        more["peers"] = tuple(peer for peer in more.get("peers", registry.PEERS) if not peer.own_process)
         chosen = {"networks": ("mlp", "lenet", "vgg", "1024", "4096"), "activities": (0.2,), "batches": (1,)}
         return cls(**(chosen | {"slot_ms": 3.0, "limit_s": 0.25} | more))
 
 
 def plan(settings: Settings) -> list[Job]:
-    """The jobs: one a network and thread count, and one more for each peer that wants a process of its own."""
+    """The jobs: one a network and thread count.
+
+    Peers that want a process of their own, which take one sample at a time, get one for each activity.
+    """
     together = [peer.name for peer in settings.peers if not peer.own_process and not peer.missing()]
-    alone = [[peer.name] for peer in settings.peers if peer.own_process and not peer.missing()]
+    alone = [peer.name for peer in settings.peers if peer.own_process and not peer.missing()]
     jobs = []
     for network, activities, batches in _networks(settings):
         for threads in settings.threads:
-            for names in [together, *(alone if threads == 1 else [])]:
-                jobs.append(
-                    Job(
-                        network=network,
-                        activities=list(activities),
-                        batches=list(batches),
-                        threads=threads,
-                        peers=names,
-                        rounds=settings.rounds,
-                        slot_ms=settings.slot_ms,
-                        limit_s=settings.limit_s,
-                        kernel=settings.kernel,
-                        seed=settings.seed,
-                        data=str(settings.data) if settings.data else None,
-                        with_ours=names is together,
-                    )
-                )
+            jobs.append(_job(settings, network, activities, batches, threads, together))
+            if threads == 1 and 1 in batches:
+                jobs += [_job(settings, network, [a], [1], 1, [name], False) for name in alone for a in activities]
     return jobs
+
+
+def _job(
+    settings: Settings,
+    network: str,
+    activities: Sequence[float | None],
+    batches: Sequence[int],
+    threads: int,
+    peers: list[str],
+    with_ours: bool = True,
+) -> Job:
+    return Job(
+        network=network,
+        activities=list(activities),
+        batches=list(batches),
+        threads=threads,
+        peers=peers,
+        rounds=settings.rounds,
+        slot_ms=settings.slot_ms,
+        limit_s=settings.limit_s,
+        kernel=settings.kernel,
+        seed=settings.seed,
+        data=str(settings.data) if settings.data else None,
+        with_ours=with_ours,
+    )
 
 
 def _networks(settings: Settings) -> Iterator[tuple[str, Sequence[float | None], Sequence[int]]]:
@@ -113,13 +131,21 @@ def _networks(settings: Settings) -> Iterator[tuple[str, Sequence[float | None],
             yield name, settings.activities, settings.batches or workloads.architecture(name).batches
 
 
-def bench(settings: Settings, *, progress: Any = None, note: Note = lambda text: None) -> results.Results:
+def bench(
+    settings: Settings,
+    *,
+    progress: Any = None,
+    note: Note = lambda text: None,
+    keep: Callable[[results.Results], Any] = lambda found: None,
+) -> results.Results:
     """Measure everything; a job that fails is noted and the others go on.
 
     progress
         A tqdm-like bar, advanced once a round.
     note
         Gets a line for what could not be measured.
+    keep
+        Called with all results so far after each job: a long bench that is interrupted loses only what it was at.
     """
     found = results.Results(machine=machine(settings), settings=_plain(settings))
     for peer in settings.peers:
@@ -127,6 +153,7 @@ def bench(settings: Settings, *, progress: Any = None, note: Note = lambda text:
             found.missing[peer.name] = f"needs {', '.join(missing)}: pip install 'gxevent[bench]'"
     for job in plan(settings):
         _run(job, found, progress, note)
+        keep(found)
     return found
 
 
@@ -161,8 +188,8 @@ def _run(job: Job, found: results.Results, progress: Any, note: Note) -> None:
             last = errors.read().decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
             failure = f"its process ended with status {status}: {last[0]}"
         if failure:
-            note(f"{job.network}, {job.threads} threads: {failure}")
-            who = ", ".join(job.peers) or results.OURS
+            note(f"{job.network}, {job.threads} thread{'s' * (job.threads > 1)}: {failure}")
+            who = job.peers[0] if len(job.peers) == 1 else "everything"
             found.skipped.append(results.Skipped(peer=who, network=job.network, batch=None, why=failure))
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 from gxevent.bench import results, statistics, timing, workloads
 from gxevent.bench.peers import registry
 from gxevent.bench.peers.base import Contestant, Peer, Task
-from gxevent.bench.twin import Twin, twin_of
+from gxevent.bench.twin import twin_of
 from gxevent.errors import CrosscheckError, GxError, UnsupportedError
 from gxevent.runtime import Engine, reference
 
@@ -50,8 +51,7 @@ def run(job: Job, send: Send) -> None:
     """Measure all cases of a job; messages carry "doing", "round", "workload", "row" or "skipped"."""
     bench = _Bench(job, send)
     for activity in job.activities:
-        for case in bench.cases(activity):
-            case()
+        bench.at(activity)
 
 
 class _Bench:
@@ -60,23 +60,22 @@ class _Bench:
     def __init__(self, job: Job, send: Send) -> None:
         self.job, self.send = job, send
         self.peers = registry.by_name(job.peers)
-        self.kept: dict[tuple[str, int], Contestant | str] = {}
+        self.kept: dict[tuple[str, int], Contestant] = {}
 
-    def cases(self, activity: float | None) -> Iterator[Callable[[], None]]:
+    def at(self, activity: float | None) -> None:
+        """Every batch size of the network at one activity."""
         job = self.job
         share = "" if activity is None else f", {activity:.0%} active"
         self.send({"doing": f"{job.network}{share}: making the network"})
-        most = max(job.batches)
-        frames = max(workloads.FRAMES, 2 * most if most > 1 else 0)
+        frames = max(workloads.FRAMES, 2 * max(job.batches))
         data = Path(job.data) if job.data else None
         work = workloads.build(job.network, activity, frames, job.seed, data)
         engine = Engine(work.graph, threads=job.threads, kernel=job.kernel)
         check_engine(engine, work)
         shares = activity_by_population(engine, work)
         self.send({"workload": msgspec.to_builtins(_described(work, shares, engine))})
-        hidden = hidden_activity(work, shares)
         for batch in job.batches:
-            yield lambda batch=batch: self.case(work, engine, batch, hidden)
+            self.case(work, engine, batch, hidden_activity(work, shares))
 
     def case(self, work: workloads.Workload, engine: Engine, batch: int, hidden: float) -> None:
         """Make the contestants, check what they answer, and run the rounds."""
@@ -84,26 +83,21 @@ class _Bench:
         frames = work.inputs(batch)
         expected = [engine.run(x, count=False).accumulators for x in frames[:CHECKED]]
         entries = [
-            timing.Entry(results.OURS, lambda x: engine.run(x, count=False), frames, "ours"),
-            timing.Entry(results.COUNTING, engine.run, frames, "ours"),
+            timing.Entry(results.OURS, partial(engine.run, count=False), frames, "ours"),
+            timing.Entry(results.COUNTING, partial(engine.run, count=True), frames, "ours"),
         ]
         about: dict[str, tuple[Peer, bool | None]] = {}
         for peer in self.peers:
             self.send({"doing": f"{work.name}, batch {batch}: {peer.name}"})
-            made = self.contestant(peer, work, batch)
-            why = made if isinstance(made, str) else ""
-            if isinstance(made, Contestant):
-                prepared = [made.prepare(x) for x in frames]
-                entry = timing.Entry(peer.name, made.call, prepared, timed=made.timed)
-                equal = same_sums(made, prepared, expected)
-                took = 0.0 if made.timed else timing.first_call(entry)
-                if took <= job.limit_s:
-                    entries.append(entry)
-                    about[peer.name] = peer, equal
-                else:
-                    why = f"one call takes {took:.1f} s, over the limit of {job.limit_s:g} s"
-            if why:
-                self.send({"skipped": {"peer": peer.name, "network": work.name, "batch": batch, "why": why}})
+            try:
+                entry, equal = self.enter(peer, work, batch, frames, expected)
+            except UnsupportedError as error:
+                self.skip(peer, work, batch, str(error))
+            except Exception as error:  # whatever another project's package does: it is named, and the others go on
+                self.skip(peer, work, batch, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            else:
+                entries.append(entry)
+                about[peer.name] = peer, equal
         for entry in entries:
             timing.set_calls(entry, job.slot_ms / 1e3)
         self.send({"doing": f"{work.name}{'' if work.asked is None else f' {work.asked:.0%}'}, batch {batch}"})
@@ -111,23 +105,30 @@ class _Bench:
         for row in self.rows(work, batch, hidden, entries, about):
             self.send({"row": msgspec.to_builtins(row)})
 
-    def contestant(self, peer: Peer, work: workloads.Workload, batch: int) -> Contestant | str:
-        """The peer ready to run, or why it cannot."""
-        key = (peer.name, batch)
-        if key in self.kept:
-            return self.kept[key]
-        made: Contestant | str
-        try:
-            twin: Twin = twin_of(work.graph)
+    def skip(self, peer: Peer, work: workloads.Workload, batch: int, why: str) -> None:
+        self.send({"skipped": {"peer": peer.name, "network": work.name, "batch": batch, "why": why}})
+
+    def enter(
+        self,
+        peer: Peer,
+        work: workloads.Workload,
+        batch: int,
+        frames: Sequence[np.ndarray],
+        expected: Sequence[np.ndarray],
+    ) -> tuple[timing.Entry, bool | None]:
+        """The peer ready for the rounds, and whether its sums are ours; UnsupportedError where it takes too long."""
+        made = self.kept.get((peer.name, batch))
+        if made is None:
+            twin = twin_of(work.graph)
             twin = twin if peer.runs == "ternary" else twin.relu()
             made = peer.make(Task(twin, work.graph, work.frames, batch, self.job.threads))
-        except UnsupportedError as error:
-            made = str(error)
-        except Exception as error:  # whatever another project's package does: named, and the others go on
-            made = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        if peer.runs != "ternary":
-            self.kept[key] = made
-        return made
+            if peer.runs != "ternary":
+                self.kept[peer.name, batch] = made
+        entry = timing.Entry(peer.name, made.call, [made.prepare(x) for x in frames], timed=made.timed)
+        took = 0.0 if made.timed else timing.first_call(entry)
+        if took > self.job.limit_s:
+            raise UnsupportedError(f"one call takes {took:.1f} s, over the limit of {self.job.limit_s:g} s")
+        return entry, same_sums(made, entry.inputs, expected)
 
     def rows(
         self,
@@ -167,7 +168,6 @@ class _Bench:
                 equal=peer[1] if peer else True,
                 rounds=len(times),
                 calls=entry.calls,
-                note=peer[0].note if peer else "",
             )
 
 

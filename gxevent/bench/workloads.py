@@ -236,14 +236,15 @@ def _fired(sums: NDArray[np.int32], threshold: NDArray, centre: NDArray) -> NDAr
 
 def zoo_workload(name: str, frames: int = FRAMES, data: Path | None = None) -> Workload:
     """A shipped network on its own recordings, evenly spaced ones of the data's test part."""
-    source = _data_of(name, data)
+    source = data_of(name, data)
     graph = compiler.compile(files.load_network(files.shipped(f"{name}.gxn")))
     dataset = open_dataset(source, limit=frames)
     made = [encoded.frames for encoded in encode_samples(graph, dataset)]
     return Workload(f"zoo:{name}", f"shipped network {name!r}, own recordings", graph, np.concatenate(made), None)
 
 
-def _data_of(name: str, data: Path | None) -> Path:
+def data_of(name: str, data: Path | None) -> Path:
+    """Where a shipped network's own data lies; OptionError where it is not, or for a name that is not known."""
     if name not in ZOO:
         raise OptionError(f"network zoo:{name}: expected one of {', '.join(f'zoo:{n}' for n in ZOO)}")
     if "/" not in ZOO[name]:

@@ -37,7 +37,7 @@ def _numbers(text: str | None, option: str, kind: type = int) -> tuple | None:
 @click.option("--threads", default="1", show_default=True, metavar="COUNTS", help="Such as 1,2.")
 @click.option("--rounds", type=click.IntRange(min=1), default=20, show_default=True, metavar="N")
 @click.option("--kernel", default="auto", show_default=True, help="Our kernel path.")
-@click.option("--quick", is_flag=True, help="About a minute: 20 % active, batch 1, short slots.")
+@click.option("--quick", is_flag=True, help="A minute or two: 20 % active, batch 1, short slots.")
 @click.option(
     "--data", type=click.Path(path_type=Path), metavar="DIR", help="Data of shipped networks that lies elsewhere."
 )
@@ -47,9 +47,10 @@ def _numbers(text: str | None, option: str, kind: type = int) -> tuple | None:
 )
 @click.option(
     "--markdown",
+    multiple=True,
     type=click.Path(path_type=Path),
     metavar="BENCH.json",
-    help="Measure nothing: print the goals beside an earlier measurement, in Markdown.",
+    help="Measure nothing: print the goals beside earlier measurements (may be given several times), in Markdown.",
 )
 @output_options
 def command(
@@ -64,7 +65,7 @@ def command(
     data: Path | None,
     seed: int,
     out: Path | None,
-    markdown: Path | None,
+    markdown: tuple[Path, ...],
     output: Output,
 ) -> int:
     """Measure the engine and every installed peer on the same networks and inputs, in the same interleaved rounds.
@@ -73,12 +74,12 @@ def command(
     median and middle half. Peers that run the same ternary network must give our sums (exit status 1 otherwise);
     the others run the plain ReLU network, or one time step of a spiking network, of the same shape.
     """
-    from gxevent.bench import goals, read
+    if markdown:
+        from gxevent.bench import goals, join, read
 
-    if markdown is not None:
-        print(goals.markdown(read(markdown)), end="")
+        print(goals.markdown(join([read(path) for path in markdown])), end="")
         return 0
-    from gxevent.bench import bench
+    from gxevent.bench import bench, write
     from gxevent.bench.peers import registry
     from gxevent.bench.runner import Settings, rounds_of
 
@@ -100,7 +101,12 @@ def command(
         **more,
     )
     with output.progress(rounds_of(settings), "measuring", "round") as bar:
-        results = bench(settings, progress=bar, note=output.note)
+
+        def note(text: str) -> None:
+            bar.clear()
+            output.note(text)
+
+        results = bench(settings, progress=bar, note=note, keep=lambda found: out and write(found, out))
     return _answer(results, out, output)
 
 

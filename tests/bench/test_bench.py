@@ -11,9 +11,11 @@ import pytest
 from gxevent.bench import Settings, bench, goals, read, results
 from gxevent.bench.files import write_all
 from gxevent.bench.peers import registry
+from gxevent.bench.peers.base import Contestant, Peer
 from gxevent.bench.runner import environment, plan
 from gxevent.bench.table import tables
-from gxevent.errors import FormatError, OptionError
+from gxevent.bench.worker import Job, run
+from gxevent.errors import CrosscheckError, FormatError, OptionError
 from tests.cli.conftest import gxevent, refused
 
 __all__ = ["gxevent"]
@@ -121,11 +123,15 @@ def test_command_measures_prints_and_writes(gxevent, tmp_path):
     printed = gxevent("bench", "--markdown", tmp_path / "out")
     assert printed.status == 0
     assert printed.out == (tmp_path / "out" / "bench.md").read_text()
+    twice = gxevent("bench", "--markdown", tmp_path / "out", "--markdown", tmp_path / "out" / "bench.json")
+    assert twice.out.count("| 64, batch 1, 1 thread |") == 2
 
 
 def test_bad_input(gxevent, tmp_path):
     refused(gxevent("bench", "--peers", "tensorflow"), "'tensorflow' is not known", "onnxruntime")
     refused(gxevent("bench", "--network", "resnet"), "'resnet'", "mlp, lenet, vgg", "width")
+    refused(gxevent("bench", "--network", "zoo:frog"), "zoo:frog", "zoo:digits")
+    refused(gxevent("bench", "--network", "zoo:nmnist", "--data", tmp_path), "nmnist_subset.zip", "--data DIR")
     refused(gxevent("bench", "--activity", "much"), "--activity", "numbers", "'much'")
     refused(gxevent("bench", "--activity", "0"), "activity", "100 %")
     refused(gxevent("bench", "--activity", "120"), "activity", "got 1.2")
@@ -145,7 +151,9 @@ def test_a_network_that_cannot_be_made_is_noted_and_the_others_go_on():
     settings = Settings(("32",), (0.2,), (1,), peers=(), rounds=1, slot_ms=0.1)
     object.__setattr__(settings, "networks", ("zoo:nothing", "32"))
     said: list[str] = []
-    found = bench(settings, note=said.append)
+    kept: list[int] = []
+    found = bench(settings, note=said.append, keep=lambda results: kept.append(len(results.rows)))
+    assert kept == [0, 2]  # after each job
     assert [row.network for row in found.rows] == ["32", "32"]
     assert "zoo:nothing" in said[0]
     assert found.skipped[0].network == "zoo:nothing"
@@ -153,9 +161,9 @@ def test_a_network_that_cannot_be_made_is_noted_and_the_others_go_on():
 
 def test_peers_with_a_process_of_their_own_get_a_job_each():
     peers = registry.choose("all")
-    jobs = plan(Settings(("mlp",), (0.2,), peers=peers))
+    jobs = plan(Settings(("mlp",), (0.2, 0.45), peers=peers, threads=(1,)))
     alone = [peer.name for peer in peers if peer.own_process and not peer.missing()]
-    assert [job.peers for job in jobs[1:]] == [[name] for name in alone]
+    assert [(job.peers, job.activities) for job in jobs[1:]] == [([name], [a]) for name in alone for a in (0.2, 0.45)]
     assert jobs[0].with_ours
     assert not any(job.with_ours for job in jobs[1:])
 
@@ -170,3 +178,46 @@ def test_measuring_processes_do_not_inherit_a_forced_blas_kernel(monkeypatch):
 def test_settings_are_checked():
     with pytest.raises(OptionError, match="rounds"):
         Settings(rounds=0)
+
+
+@pytest.mark.parametrize("fails_at", ["make", "prepare", "call"])
+def test_a_peer_that_breaks_is_named_and_the_others_go_on(monkeypatch, fails_at):
+    def broken(*_):
+        raise RuntimeError("no such\nluck")
+
+    def make(task):
+        if fails_at == "make":
+            broken()
+        return Contestant(broken if fails_at == "prepare" else lambda x: x, broken)
+
+    numpy = registry.choose("numpy fp32")[0]
+    peers = (Peer("broken", "broken", "fp32", "relu", {}, make), numpy)
+    monkeypatch.setattr(registry, "by_name", lambda names: peers)
+    messages: list[dict] = []
+    run(Job(network="16", activities=[0.5], batches=[2], peers=["broken"], rounds=1, slot_ms=0.1), messages.append)
+    assert [m["row"]["peer"] for m in messages if "row" in m] == ["gxevent", "gxevent counting", "numpy fp32"]
+    skipped = [m["skipped"] for m in messages if "skipped" in m]
+    assert [(s["peer"], s["why"]) for s in skipped] == [("broken", "RuntimeError: no such luck")]
+
+
+def test_a_peer_that_gives_other_sums_is_marked_and_is_no_measurement(monkeypatch):
+    peer = Peer(
+        "liar", "liar", "fp32", "ternary", {}, lambda task: Contestant(lambda x: x, lambda x: x, lambda x: 0 * x)
+    )
+    monkeypatch.setattr(registry, "by_name", lambda names: (peer,))
+    found = results.Results()
+
+    def take(message):
+        if "row" in message:
+            found.rows.append(msgspec.convert(message["row"], results.Row))
+
+    run(Job(network="16", activities=[0.5], batches=[1], peers=["liar"], rounds=1, slot_ms=0.1), take)
+    assert [r.peer for r in found.differing] == ["liar"]
+    assert ("liar", "GIVES OTHER SUMS") in [line[:2] for line in tables(found)[0].rows]
+
+
+def test_a_wrong_engine_is_not_timed(monkeypatch):
+    wrong = type("Result", (), {"accumulators": 7})()
+    monkeypatch.setattr("gxevent.runtime.engine.Engine.run", lambda *_, **__: wrong)
+    with pytest.raises(CrosscheckError, match="other sums than the reference"):
+        run(Job(network="16", activities=[0.5], batches=[1], rounds=1), lambda message: None)

@@ -18,12 +18,12 @@ TOLERANCE = 0.012
 @pytest.mark.parametrize("name", ["mlp", "lenet", "128"])
 def test_every_hidden_population_has_the_activity_asked_for(name, activity):
     work = workloads.random_workload(name, activity, frames=512)
-    outputs = reference.run_graph(work.graph, work.frames, count=False).outputs
+    for population, n in gx.Engine(work.graph).run(work.frames).counts.events.items():
+        assert n.mean() / work.graph.populations[population].size == pytest.approx(activity, abs=TOLERANCE), population
+    outputs = reference.run_graph(work.graph, work.frames[:16], count=False).outputs
     for population, levels in outputs.items():
-        assert np.count_nonzero(levels) / levels.size == pytest.approx(activity, abs=TOLERANCE), population
-        if activity < 1:
-            assert (levels > 0).any(), population
-            assert (levels < 0).any(), population
+        assert (levels > 0).any(), population
+        assert activity < 0.05 or (levels < 0).any(), population  # maxima over few events are hardly ever negative
 
 
 def test_the_vgg_too():

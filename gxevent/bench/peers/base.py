@@ -68,7 +68,6 @@ class Peer:
     packages: dict[str, str]
     make: Callable[[Task], Contestant]
     own_process: bool = False
-    note: str = ""
 
     def missing(self) -> list[str]:
         """Distributions that are not installed."""
