@@ -51,6 +51,22 @@ def write_recordings(folder: Path, n: int = 600) -> Path:
     return folder
 
 
+def prepare(folder: Path) -> Path:
+    """``folder`` with a graph, many images, and an undisturbed run of them in ``whole``."""
+    gx.save(gx.compile(network()), folder / "net.gxg")
+    write_images(folder / "images")
+    assert run(folder / "net.gxg", folder / "images", "-o", folder / "whole").returncode == 0
+    return folder
+
+
+def assert_same_run(folder: Path, whole: Path) -> None:
+    """Samples to the byte, and what a summary says of the network rather than of the machine."""
+    assert (folder / "samples.csv").read_bytes() == (whole / "samples.csv").read_bytes()
+    assert lines(folder / "times.csv") == lines(folder / "samples.csv")
+    for key in SAME:
+        assert summary(folder)[key] == summary(whole)[key], key
+
+
 def command(*args: object) -> list[str]:
     return [sys.executable, "-m", "gxevent", "run", *map(str, args)]
 

@@ -85,18 +85,11 @@ def two_workers(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cluster")
-    gx.save(gx.compile(runs.network()), folder / "net.gxg")
-    runs.write_images(folder / "images")
-    assert run(folder / "net.gxg", folder / "images", "-o", folder / "whole").returncode == 0
-    return folder
+    return runs.prepare(tmp_path_factory.mktemp("cluster"))
 
 
 def same_as_whole(work, folder):
-    assert (folder / "samples.csv").read_bytes() == (work / "whole" / "samples.csv").read_bytes()
-    assert lines(folder / "times.csv") == lines(folder / "samples.csv")
-    for key in SAME:
-        assert summary(folder)[key] == summary(work / "whole")[key], key
+    runs.assert_same_run(folder, work / "whole")
 
 
 def test_a_scheduler_and_two_workers_give_the_same_files(work, two_workers, tmp_path):
