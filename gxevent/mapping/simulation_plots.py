@@ -82,7 +82,7 @@ def energy_stack(simulations: Named[str, Simulation]) -> Figure:
             axis.annotate(text, (x, top), ha="center", xytext=(0, 4), textcoords="offset points", fontsize=8)
         axis.margins(y=0.15)
     missing = {cost for e in energies for cost in e.unknown}
-    title = "energy of known parts" + (f" ({len(missing)} kinds of cost not known)" if missing else "")
+    title = "energy of known parts" + (f" (kinds of cost not known: {len(missing)})" if missing else "")
     axis.set(ylabel="share of a sample's energy" if shares else "nJ a sample")
     axis.set_title(title)
     if len(names) > 3:
@@ -153,10 +153,10 @@ def pareto(points: Named[str, tuple[float, float]], incomplete: Collection[str] 
             scale("log")
     axis.margins(0.15)
     middle = np.median(values[:, 0]) if len(values) else 0.0
-    for name, (x, y) in zip(names, values, strict=True):
-        right = x > middle
-        offset, side = ((-5, 4), "right") if right else ((5, 4), "left")
-        axis.annotate(name, (x, y), fontsize=7, ha=side, xytext=offset, textcoords="offset points")
+    for i, at in enumerate(np.lexsort(values.T)):  # neighbours' names in turn above and below them
+        x, y = values[at]
+        (dx, side), dy = (-5, "right") if x > middle else (5, "left"), (-10, 4)[i % 2]
+        axis.annotate(names[at], (x, y), fontsize=7, ha=side, xytext=(dx, dy), textcoords="offset points")
     axis.set(xlabel="latency, us", ylabel="energy, nJ a sample", title="energy against latency")
     if axis.get_legend_handles_labels()[0]:
         axis.legend(fontsize=7)
