@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -71,7 +72,7 @@ class LatencyStudy:
     traces: tuple[DecisionTrace, ...]
     classes: tuple[str, ...]
     step: int
-    """Events between decisions."""
+    """Events between decisions; the last decision of a recording comes at its end."""
 
     def host(self) -> Percentiles:
         """Host time of a step (one decision)."""
@@ -131,7 +132,10 @@ def study_latency(
     kernel: str = "auto",
     progress: Callable[[int], Any] | None = None,
 ) -> LatencyStudy:
-    """Run every recording event by event, deciding every ``step`` events."""
+    """Run every recording event by event, deciding every ``step`` events and at its end.
+
+    Raises OptionError for images, or when no recording holds an event.
+    """
     engine = Engine(graph, kernel=kernel)
     traces = []
     for sample, stream in dataset:
@@ -141,17 +145,19 @@ def study_latency(
             continue
         session = engine.stream(window=window, stride=f"{step}ev")
         updates = session.push(stream)
-        if not len(updates):  # fewer events than a step: decide at the end
-            continue
         seen = step * np.arange(1, len(updates) + 1, dtype=np.int64)
-        host = updates.latency_ns / 1e3
-        traces.append(
-            DecisionTrace(sample.id, sample.label or "", updates.t_us, seen, updates.predictions, updates.scores, host)
-        )
+        t_us, scores, host = updates.t_us, updates.scores, updates.latency_ns / 1e3
+        if len(stream.events) % step:  # the events after the last whole step
+            begun = time.perf_counter_ns()
+            last = session.scores
+            host = np.append(host, (time.perf_counter_ns() - begun) / 1e3)
+            seen, t_us = np.append(seen, len(stream.events)), np.append(t_us, np.int64(stream.events["t"][-1]))
+            scores = np.concatenate([scores, last[None]])
+        traces.append(DecisionTrace(sample.id, sample.label or "", t_us, seen, scores.argmax(axis=1), scores, host))
         if progress:
             progress(1)
     if not traces:
-        raise OptionError(f"{dataset.source}: no recording has {step} events")
+        raise OptionError(f"{dataset.source}: no recording holds an event")
     return LatencyStudy(tuple(traces), graph.classes, step)
 
 

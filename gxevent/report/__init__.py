@@ -1,5 +1,6 @@
-"""Reports: what a run gave, as a page people can open."""
+"""Reports: what runs, mappings and simulations gave, as a page people can open."""
 
-from gxevent.report.page import run_page
+from gxevent.report.inputs import Inputs, read_inputs
+from gxevent.report.page import report_page, run_page
 
-__all__ = ["run_page"]
+__all__ = ["Inputs", "read_inputs", "report_page", "run_page"]

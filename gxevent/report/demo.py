@@ -49,6 +49,9 @@ def run_demo(folder: Path, progress: Callable[[str], Any] = lambda step: None) -
     report = crosscheck_reference(graph, ((s.id, s.frames) for s in encode_samples(graph, dataset)))
     record.save(folder, [f"gxevent demo: {NETWORK} on {RECORDINGS}", report.line()])
     files.save(graph, folder / "digits.gxg")
+    progress("drawing")
+    title = "gxevent demo: digits before an emulated event camera"
+    page = run_page(record, title, [report.line()], graph=graph, dataset=dataset)
     with atomic_write(folder / "report.html") as file:
-        file.write(run_page(record, "gxevent demo: digits before an emulated event camera", [report.line()]).encode())
+        file.write(page.encode())
     return Demo(graph, record, report, folder, time.perf_counter() - begun)

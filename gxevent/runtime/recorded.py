@@ -95,6 +95,7 @@ def record_run(
             summary = tally.summary(journal.elapsed if journal else perf_counter() - begun)
             summary |= {"kernel": ", ".join(sorted(used or {runner.kernel})), "mode": mode, "threads": threads}
             summary |= {"data": dataset.source, "graph_sha256": identity["graph_sha256"]}
+            summary |= {"window": window, "stride": stride}
             if cluster:
                 summary["cluster"] = cluster
             if journal:

@@ -195,6 +195,7 @@ def run_dataset(
             progress(len(made))
     summary = tally.summary(time.perf_counter() - begun)
     summary |= {"kernel": runner.kernel, "mode": mode, "threads": threads, "data": dataset.source}
+    summary |= {"window": window, "stride": stride}
     return RunRecord(tuple(rows), summary | {"graph_sha256": files.sha256(graph)}, graph.classes)
 
 

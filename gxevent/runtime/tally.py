@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gxevent.graph import EventGraph
+from gxevent.runtime.about import about_network, versions
 from gxevent.runtime.record import SampleRow, hashed, sample_lines
 
 
@@ -96,6 +97,8 @@ class Tally:
             "input_events_per_s": input_events / wall,
             "latency_us": self.latency.summary(),
             "results_sha256": self._hash.hexdigest(),
+            "versions": versions(),
+            "network": about_network(self.graph),
         }
 
 

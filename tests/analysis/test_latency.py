@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,16 @@ def test_a_study_of_shipped_recordings(graph, tmp_path):
     assert (tmp_path / "anytime.csv").read_text().splitlines()[0] == "events,accuracy"
 
 
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+def test_the_last_decision_is_that_of_the_whole_recording(graph, step):
+    dataset = gx.open_dataset(gx.shipped("digits_test.zip"), limit=24)
+    record = gx.run_dataset(graph, dataset)
+    study = study_latency(graph, dataset, step=step)
+    assert [study.classes[t.predictions[-1]] for t in study.traces] == [row.prediction for row in record.rows]
+    assert [t.events_seen[-1] for t in study.traces] == [row.input_events for row in record.rows]
+    assert study.anytime()[1][-1] == record.summary["accuracy"]
+
+
 def test_activity_over_time_equals_frames_of_the_same_windows(graph):
     recording = gx.open_dataset(gx.shipped("digits_test.zip")).load(2)
     activity = activity_over_time(graph, recording, "40ms", points=9)
@@ -106,11 +118,11 @@ def test_accuracy_by_activity_groups_every_labelled_sample(graph):
 def test_what_cannot_be_studied(graph, tmp_path):
     (tmp_path / "few.csv").write_text("# width=16 height=16\n0,1,1,1\n5,2,2,0\n")
     dataset = gx.open_dataset(tmp_path / "few.csv")
-    with pytest.raises(gx.OptionError, match="no recording has 10 events"):
-        study_latency(graph, dataset, step=10)
     with pytest.raises(gx.OptionError, match="needs a network whose encoder takes event streams"):
         study_latency(gx.compile(networks.lenet()), dataset)
     empty = gx.EventStream(np.empty(0, gx.open_events(tmp_path / "few.csv").events.dtype), 16, 16)
+    with pytest.raises(gx.OptionError, match="no recording holds an event"):
+        study_latency(graph, replace(dataset, _load=lambda sample: empty), step=10)
     with pytest.raises(gx.OptionError, match="holds no events"):
         activity_over_time(graph, empty, "40ms")
     assert encode_stream(graph.encoder, empty, graph.input.shape).sum() == 0

@@ -9,7 +9,7 @@ import pytest
 
 import gxevent as gx
 from gxevent.analysis.latency import accuracy_by_activity, activity_over_time, study_latency
-from gxevent.report import plots
+from gxevent.report import plots, style
 
 pytest.importorskip("matplotlib", reason="plots need matplotlib")
 
@@ -38,4 +38,4 @@ def test_without_matplotlib_the_install_line_is_said(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(gx.MissingExtraError, match=r"pip install 'gxevent\[report\]'"):
-        plots._figure()
+        style.axes()
