@@ -15,12 +15,14 @@ SANITIZED_TESTS := $(addprefix tests/runtime/,test_engine.py test_fuzz_engine.py
 	$(addprefix tests/events/,test_fuzz.py test_formats.py test_policies.py)
 PRELOAD = $(shell $(CC) -print-file-name=libasan.so):$(shell $(CC) -print-file-name=libubsan.so)
 
-.PHONY: demo test lint debug sanitize bench clean help
+.PHONY: demo test lint types docs debug sanitize bench clean help
 
 help:
 	@echo "make demo    compile the shipped network and run it on the shipped event recordings"
 	@echo "make test    run the tests"
 	@echo "make lint    ruff"
+	@echo "make types   mypy on the public interface, as a user's program sees it"
+	@echo "make docs    the documentation as a site, in build/site"
 	@echo "make debug   run the tests on a build that checks every index"
 	@echo "make sanitize  the same under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make bench   the engine beside every installed peer, a minute or two"
@@ -44,6 +46,13 @@ test: $(VENV)/test
 lint: $(VENV)/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/test
+	$(BIN)/mypy tests/typing
+
+docs: $(VENV)/test
+	$(BIN)/python -m sphinx -b html -q -E -a -W --keep-going -d build/doctrees docs build/site
+	@echo "wrote build/site/index.html"
 
 debug: $(VENV)/test
 	GXEVENT_DEBUG_BUILD=1 $(BIN)/python setup.py --quiet build_ext --inplace --force

@@ -24,7 +24,7 @@ from gxevent.layers import LAYERS, Layer
 from gxevent.network import TernaryNetwork
 
 PathLike = str | os.PathLike[str]
-Tensors = dict[str, NDArray]
+Tensors = dict[str, NDArray[Any]]
 
 
 def save(obj: TernaryNetwork | EventGraph, path: PathLike) -> str:
@@ -63,11 +63,19 @@ def shipped(name: str) -> Path:
 
     OptionError naming those there are when there is none of that name.
     """
-    folder = Path(str(resources.files("gxevent.zoo")))
-    found = sorted(p.name for p in folder.iterdir() if p.suffix in (".gxn", ".zip"))
+    found = shipped_names()
     if name not in found:
         raise OptionError(f"no shipped file {name!r}; there are {', '.join(found)}")
-    return folder / name
+    return _zoo() / name
+
+
+def shipped_names() -> tuple[str, ...]:
+    """Names of the networks and data sets that come with gxevent."""
+    return tuple(sorted(p.name for p in _zoo().iterdir() if p.suffix in (".gxn", ".zip")))
+
+
+def _zoo() -> Path:
+    return Path(str(resources.files("gxevent.zoo")))
 
 
 def _load(path: PathLike, kind: str, build: Callable[[dict[str, Any], Tensors], Any] | None) -> Any:

@@ -62,10 +62,12 @@ class Population:
 
     @property
     def size(self) -> int:
+        """Number of units."""
         return math.prod(self.shape)
 
     @property
     def sends_events(self) -> bool:
+        """Whether its units send address events; sums and the read-out do not."""
         return self.role in ("input", "fire")
 
     @property
@@ -159,10 +161,12 @@ class EventGraph:
 
     @property
     def input(self) -> Population:
+        """The population that frames and sensor events enter."""
         return next(p for p in self.populations.values() if p.role == "input")
 
     @property
     def readout(self) -> Population:
+        """The population whose accumulators give the scores."""
         return next(p for p in self.populations.values() if p.role == "readout")
 
     def incoming(self, population: str) -> list[Projection]:
@@ -185,6 +189,7 @@ class EventGraph:
 
     @property
     def units(self) -> int:
+        """Number of units of all populations."""
         return sum(p.size for p in self.populations.values())
 
     def bound(self, population: str) -> int:

@@ -7,6 +7,8 @@ space {-1, +1} with step 2 (Deng et al. 2018, arXiv 1705.09283, section 2). A va
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -46,7 +48,7 @@ def levels(n: int) -> NDArray[np.int8]:
     return np.arange(-top, top + 1, dtype=np.int8)
 
 
-def contains(q: NDArray, n: int) -> NDArray[np.bool_]:
+def contains(q: NDArray[Any], n: int) -> NDArray[np.bool_]:
     """Element-wise: is the integer level ``q`` in Z_n?"""
     q = np.asarray(q)
     inside = (q >= -max_level(n)) & (q <= max_level(n))

@@ -7,6 +7,7 @@ lowers them, ``gxevent.runtime.reference`` executes them. Shapes leave out the s
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ class Layer:
     def kind(self) -> str:
         return type(self).__name__
 
-    def arrays(self) -> dict[str, NDArray]:
+    def arrays(self) -> dict[str, NDArray[Any]]:
         """Its array fields by name, absent ones left out."""
         named = ((f.name, getattr(self, f.name)) for f in fields(self))
         return {name: value for name, value in named if isinstance(value, np.ndarray)}
@@ -118,6 +119,20 @@ class BatchNorm(Layer):
     mean: NDArray[np.float32]
     var: NDArray[np.float32]
     eps: float = 1e-4
+
+    if TYPE_CHECKING:  # a network brings what is given to float32
+
+        def __init__(
+            self,
+            gamma: NDArray[np.floating],
+            beta: NDArray[np.floating],
+            mean: NDArray[np.floating],
+            var: NDArray[np.floating],
+            eps: float = 1e-4,
+            *,
+            name: str = "",
+            inputs: tuple[str, ...] = (),
+        ) -> None: ...
 
 
 @dataclass(frozen=True, eq=False)

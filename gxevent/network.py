@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -65,6 +65,19 @@ class TernaryNetwork:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     signals: dict[str, Signal] = field(init=False, repr=False)
     """By layer name (and ``"input"``): the shape and form of what it gives."""
+
+    if TYPE_CHECKING:  # what may be given; the fields say what is kept
+
+        def __init__(
+            self,
+            input_shape: Sequence[int],
+            encoder: Encoder | None,
+            layers: Sequence[Layer],
+            classes: Sequence[str] = (),
+            input_levels: int | None = None,
+            name: str = "",
+            provenance: Mapping[str, Any] = ...,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         problems: list[str] = []

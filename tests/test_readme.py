@@ -1,11 +1,11 @@
-"""What the README shows runs as written; the examples are the matter of test_examples.py."""
+"""The README's example gives what it says, and links lead somewhere; commands are in tests/docs, examples in
+test_examples.py.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,16 +20,9 @@ def test_the_python_example_runs_as_written(capsys):
     assert 0 < float(said[2]) < 100
 
 
-@pytest.mark.parametrize(
-    "command", sorted(set(re.findall(r"^\$ gxevent (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE)))
-)
-def test_commands_shown_exist(command):
-    from gxevent.cli import COMMANDS
-
-    assert command in COMMANDS
-
-
 def test_linked_files_are_there():
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    pages = [*ROOT.glob("*.md"), *(p for p in (ROOT / "docs").rglob("*.md") if p.parent.name != "chips")]
+    for page in pages:
         for link in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
+            if "chips/" not in link:  # made by `make docs`, which also holds links to headings
+                assert (page.parent / link).exists(), f"{page.name}: {link}"

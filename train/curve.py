@@ -33,8 +33,9 @@ def figure(history: Sequence[Epoch], title: str = "") -> Any:
     loss.plot(epochs, [e.loss for e in history], label="training")
     loss.plot(epochs, [e.validation_loss for e in history], label="validation")
     loss.set(ylabel="loss", yscale="log")
-    error.plot(epochs, [100 * (1 - e.validation_accuracy) for e in history], color="tab:orange")
-    error.set(ylabel="validation error, %", yscale="log")
+    errors = [100 * (1 - e.validation_accuracy) for e in history]
+    error.plot(epochs, errors, color="tab:orange")
+    error.set(ylabel="validation error, %", yscale="log" if any(errors) else "linear")
     zeros.plot(epochs, [100 * e.zero_weights for e in history], label="weights")
     zeros.plot(epochs, [100 * e.zero_activations for e in history], label="activations")
     zeros.set(ylabel="zeros, %", ylim=(0, 100))

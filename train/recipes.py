@@ -29,7 +29,7 @@ class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class DataSettings(_Settings):
     """Which recordings, and which of the training ones are held out for validation."""
 
-    kind: Literal["digits", "images", "nmnist", "windows", "braille"]
+    kind: Literal["digits", "images", "nmnist", "windows", "braille", "recordings"]
     folds: Annotated[int, msgspec.Meta(ge=2)] = 10
     """The training recordings are cut into this many stratified folds …"""
     fold: Natural = 0
@@ -40,6 +40,8 @@ class DataSettings(_Settings):
     """nmnist: emulated recordings of MNIST training digits that have no real recording, at most so many."""
     repeat: Count = 1
     """How often an epoch sees each real training recording; emulated ones once."""
+    side: Natural = 0
+    """recordings: a sensor with a longer side is downsampled to at most so many pixels; 0: not at all."""
 
 
 class EncoderSettings(_Settings):
@@ -197,16 +199,27 @@ def load_recipe(name: str | os.PathLike[str]) -> Recipe:
     FormatError
         when the file cannot be read.
     """
-    shipped = Path(__file__).parent
-    path = Path(name) if os.fspath(name).endswith(".toml") else shipped / f"{os.fspath(name)}.toml"
-    if path.parent == shipped and not path.is_file():
-        known = ", ".join(sorted(p.stem for p in shipped.glob("*.toml")))
-        raise OptionError(f"no recipe {os.fspath(name)!r}: the recipes are {known}; a path to a .toml file works too")
+    path = _path(name)
     try:
         recipe = msgspec.toml.decode(read_bytes(path), type=Recipe)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a ValidationError is a DecodeError
         raise OptionError(f"{path}: {error}") from error
     return checked(recipe, str(path))
+
+
+def recipe_text(name: str | os.PathLike[str]) -> str:
+    """The TOML text of a recipe, to copy and change; raises as :func:`load_recipe` does."""
+    load_recipe(name)
+    return _path(name).read_text()
+
+
+def _path(name: str | os.PathLike[str]) -> Path:
+    shipped = Path(__file__).parent
+    path = Path(name) if os.fspath(name).endswith(".toml") else shipped / f"{os.fspath(name)}.toml"
+    if path.parent == shipped and not path.is_file():
+        known = ", ".join(sorted(p.stem for p in shipped.glob("*.toml")))
+        raise OptionError(f"no recipe {os.fspath(name)!r}: the recipes are {known}; a path to a .toml file works too")
+    return path
 
 
 def from_settings(settings: dict, where: str) -> Recipe:

@@ -26,7 +26,7 @@ from gxevent.train.fit import Epoch, Fit
 from gxevent.train.frames import Recordings
 from gxevent.train.networks import to_network
 from gxevent.train.recipes import Recipe, load_recipe, override, preset_of
-from gxevent.train.sources import Data, load_data
+from gxevent.train.sources import Data, fit_recipe, load_data
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,7 @@ def train_recipe(
         epochs = _planned_epochs(resume)
     recipe = override(recipe, epochs=epochs, seed=seed, preset=preset)
     path, saved = _outputs(out)
+    recipe = fit_recipe(recipe, data, quiet=quiet)
     loaded = load_data(recipe, data, quiet=quiet)
     if not quiet:
         for note in loaded.notes:
@@ -178,7 +179,7 @@ def cross_validate(
 
     The test recordings are not read.
     """
-    recipe = override(load_recipe(name), epochs=epochs, seed=seed)
+    recipe = fit_recipe(override(load_recipe(name), epochs=epochs, seed=seed), data, quiet=quiet)
     loaded = load_data(recipe, data, quiet=quiet)
     made = []
     with _threads(threads):

@@ -1,8 +1,10 @@
-"""What a file holds: networks, event graphs, runs and recordings described as JSON values and as lines."""
+"""What a file holds: networks, event graphs, runs, data sets and recordings described as JSON values and as lines."""
 
 from __future__ import annotations
 
 import json
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 
 from gxevent import files, store
 from gxevent.errors import FormatError, MissingExtraError
-from gxevent.events import EventStream, open_events
+from gxevent.events import EventStream, open_dataset, open_events
 from gxevent.graph import EventGraph
 from gxevent.network import TernaryNetwork
 from gxevent.runtime import load_run, open_trace
@@ -20,7 +22,7 @@ from gxevent.runtime.trace import is_trace
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """Describe a network, event graph, run folder, trace or event file; the key ``kind`` says which.
+    """Describe a network, event graph, run folder, trace, data set or event file; the key ``kind`` says which.
 
     Raises FormatError when it is none of them, or damaged.
     """
@@ -29,12 +31,14 @@ def describe(path: str | Path) -> dict[str, Any]:
         if not (path / "summary.json").exists():
             if (path / UNFINISHED).exists():
                 return {"kind": "unfinished run"} | unfinished(path)
-            raise FormatError(f"{path}: is a folder without summary.json, so not a run; for data sets use gxevent run")
+            return describe_dataset(path)
         record = load_run(path)
         traced = {"trace": describe_trace(path / TRACE)} if (path / TRACE).exists() else {}
         return {"kind": "run", "rows": len(record.rows)} | record.summary | traced
     if is_trace(path):
         return {"kind": "trace"} | describe_trace(path)
+    if (zipfile.is_zipfile(path) and path.suffix.lower() != ".npz") or (path.is_file() and tarfile.is_tarfile(path)):
+        return describe_dataset(path)
     if path.suffix.lower() in (".gxn", ".gxg") or _is_container(path):
         obj = files.load(path)
         sha = {"sha256": files.sha256(obj), "bytes": path.stat().st_size}
@@ -105,6 +109,25 @@ def describe_graph(graph: EventGraph) -> dict[str, Any]:
         "populations": populations,
         "projections": projections,
     } | _origin(graph)
+
+
+def describe_dataset(path: Path) -> dict[str, Any]:
+    """Samples of a folder or archive by split and label, and the sensor of its first recording."""
+    try:
+        dataset = open_dataset(path, split="all")
+    except FormatError as error:
+        raise FormatError(f"{error}; without summary.json it is no run either") from error
+    splits: dict[str, dict[str, int]] = {}
+    for sample in dataset.samples:
+        labels = splits.setdefault(sample.split or "all", {})
+        labels[str(sample.label)] = labels.get(str(sample.label), 0) + 1
+    found = {"kind": "dataset", "of": dataset.kind, "samples": len(dataset), "classes": list(dataset.classes)}
+    first = dataset.load(0) if len(dataset) else None
+    if isinstance(first, EventStream):
+        found["first"] = describe_events(first) | {"id": dataset.samples[0].id}
+    elif first is not None:
+        found["first"] = {"id": dataset.samples[0].id, "shape": list(first.shape)}
+    return found | {"splits": splits}
 
 
 def describe_events(stream: EventStream) -> dict[str, Any]:

@@ -17,10 +17,11 @@ EXTRAS = {
     "train": ("torch", "scikit-learn"),
     "brian2": ("brian2",),
     "events": ("h5py", "lz4", "zstandard", "rosbags"),
-    "report": ("pillow",),
+    "report": ("matplotlib", "pillow"),
     "mapping": ("mtkahypar",),
     "interop": ("onnx", "nir"),
     "nirtorch": ("nirtorch",),
+    "cluster": ("dask", "distributed"),
     "bench": ("onnxruntime", "openvino", "scipy", "snntorch", "spikingjelly", "sinabs", "norse"),
 }
 """Extra of this package -> the packages it brings."""

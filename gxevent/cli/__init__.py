@@ -28,6 +28,8 @@ COMMANDS = (
     "events",
     "report",
     "bench",
+    "zoo",
+    "completion",
 )
 
 
@@ -70,7 +72,7 @@ def main(args: list[str] | None = None) -> None:
     except GxError as error:
         if "--debug" in args:
             raise
-        _fail(str(error), 2)
+        _fail(_with_hint(str(error)), 2)
     except BrokenPipeError:  # the reader of our output went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -79,6 +81,15 @@ def main(args: list[str] | None = None) -> None:
             raise
         _fail(f"the system refused: {error or 'out of memory'}", 2)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _with_hint(message: str) -> str:
+    """The message; where a file that is missing has the name of a shipped one, how to get that."""
+    from gxevent.files import shipped_names
+
+    name = os.path.basename(message.partition(":")[0])
+    missing = "no such file" in message and name in shipped_names()
+    return f"{message}; gxevent zoo {name} copies the shipped one here" if missing else message
 
 
 def _fail(message: str, status: int) -> None:

@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gxevent.cli.common import Output, example, output_options, table
+from gxevent.cli.common import Output, example, names, output_options, table
 
 if TYPE_CHECKING:
     from gxevent.mapping.chip import Chip
 
 
+def _known() -> list[str]:
+    from gxevent.mapping.chip import chip_names
+
+    return chip_names()
+
+
 @click.command("chips", epilog=example("gxevent chips loihi1"))
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=names(_known))
 @output_options
 def command(name: str | None, output: Output) -> None:
     """List the chips, or print one (NAME, or a .toml file of your own) with the source of every number."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class ProgressLines:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def set_description(self, what: str, refresh: bool = True) -> None:
+    def set_description_str(self, what: str, refresh: bool = True) -> None:
         self.what = what
 
     def set_postfix_str(self, detail: str = "", refresh: bool = True) -> None:
@@ -108,6 +109,16 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*args, output=Output(as_json, quiet), **kwargs)
 
     return wrapped
+
+
+def names(known: Callable[[], Iterable[str]]) -> Callable[..., list[CompletionItem]]:
+    """For ``shell_complete``: the names that ``known`` gives, or any file."""
+
+    def complete(ctx: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+        found = [CompletionItem(name) for name in known() if name.startswith(begun)]
+        return found or [CompletionItem(begun, type="file")]
+
+    return complete
 
 
 def example(text: str) -> str:

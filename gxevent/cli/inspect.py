@@ -14,7 +14,7 @@ from gxevent.cli.common import Output, example, output_options, run_table, table
 @click.argument("file", type=click.Path(path_type=Path))
 @output_options
 def command(file: Path, output: Output) -> None:
-    """What FILE holds: a network, an event graph, a run folder, a trace, a mapping (.json) or a recording."""
+    """What FILE holds: a network, event graph, run folder, trace, mapping (.json), data set or recording."""
     if file.suffix.lower() == ".json":
         from gxevent.mapping.describe import describe_mapping as describe
     else:
@@ -107,6 +107,19 @@ def _events(found: dict[str, Any]) -> list[str]:
     ]
 
 
+def _dataset(found: dict[str, Any]) -> list[str]:
+    labels = list(dict.fromkeys(label for counts in found["splits"].values() for label in counts))
+    labels = [c for c in found["classes"] if c in labels] + [c for c in labels if c not in found["classes"]]
+    rows = [(label, *(counts.get(label, 0) for counts in found["splits"].values())) for label in labels]
+    lines = [f"data set     {found['samples']:,} {'images' if found['of'] == 'images' else 'recordings of events'}"]
+    if first := found.get("first"):
+        lines.append(f"first        {first['id']}")
+        size = {"images": lambda: [f"images of {'x'.join(map(str, first['shape']))}"], "events": lambda: _events(first)}
+        lines += size[found["of"]]()
+    totals = [("all", *(sum(counts.values()) for counts in found["splits"].values()))]
+    return [*lines, "", *table(("label", *found["splits"]), [*rows, *totals])]
+
+
 def _mapping(found: dict[str, Any]) -> list[str]:
     splits = ", ".join(f"{name} in {parts} parts" for name, parts in found["splits"].items())
     rows = [
@@ -130,6 +143,7 @@ _LINES = {
     "run": _run,
     "unfinished run": _unfinished,
     "trace": _trace,
+    "dataset": _dataset,
     "events": _events,
     "mapping": _mapping,
 }

@@ -155,7 +155,7 @@ def _study(
         for chip, method in specs:
 
             def step(what: str, name: str = f"{chip.name}, {method}") -> None:
-                bar.set_description(f"{name}: {what}", refresh=False)
+                bar.set_description_str(f"{name}: {what}", refresh=False)
                 bar.update()
 
             made = study.study_point(

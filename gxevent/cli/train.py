@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gxevent.cli.common import Output, example, output_options, table
+from gxevent.cli.common import Output, example, names, output_options, table
 
 if TYPE_CHECKING:
     from gxevent.train.training import TrainingResult
 
 
+def _known() -> list[str]:
+    from gxevent.train import list_recipes
+
+    return list(list_recipes())
+
+
 @click.command("train", epilog=example("gxevent train digits --out digits.gxn --epochs 5"))
-@click.argument("recipe", required=False)
+@click.argument("recipe", required=False, shell_complete=names(_known))
 @click.option("--list", "list_all", is_flag=True, help="Name the recipes and stop.")
+@click.option("--show", is_flag=True, help="Print RECIPE, to copy and change, and stop.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder or archive of the recipe's data.")
 @click.option("--out", type=click.Path(path_type=Path), help="Network file to write; RECIPE.gxn by default.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
 def command(
     recipe: str | None,
     list_all: bool,
+    show: bool,
     data: Path | None,
     out: Path | None,
     epochs: int | None,
@@ -55,6 +63,11 @@ def command(
         rows = [(name, item.accuracy(), item.size(), item.summary) for name, item in shelf.items()]
         shown = {name: item.as_dict() for name, item in shelf.items()}
         output.show({"recipes": shown}, table(("recipe", "shipped network", "size", "what it trains"), rows))
+        return
+    if show:
+        from gxevent.train.recipes import recipe_text
+
+        output.show({"recipe": recipe, "toml": recipe_text(recipe)}, [recipe_text(recipe).rstrip()])
         return
     from gxevent.train.training import train_recipe
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,7 @@ class Emulator:
             if not getattr(self, field) >= 0:
                 raise OptionError(f"Emulator {field}: expected 0 or more, got {getattr(self, field)!r}")
 
-    def __call__(self, image: NDArray, *, seed: int, source: str = "") -> EventStream:
+    def __call__(self, image: NDArray[Any], *, seed: int, source: str = "") -> EventStream:
         """The recording of ``image``, uint8 (H, W) or float 0 .. 1 (H, W).
 
         The same image, seed and settings give the same events, always.
@@ -121,7 +122,7 @@ class Emulator:
         events["y"], events["x"] = np.divmod(pixel[order], self.width)
         return EventStream(events, self.width, self.height, source)
 
-    def _scene(self, image: NDArray) -> NDArray[np.float32]:
+    def _scene(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """The image's values 0 .. 1, zoomed and blurred, in the middle of a field with a margin for the motion."""
         image = np.asarray(image)
         if image.ndim != 2 or not image.size:
@@ -201,7 +202,7 @@ DIGITS = Emulator(
 same when the defaults are refitted."""
 
 
-def emulate(image: NDArray, *, seed: int, emulator: Emulator = NMNIST, source: str = "") -> EventStream:
+def emulate(image: NDArray[Any], *, seed: int, emulator: Emulator = NMNIST, source: str = "") -> EventStream:
     """The recording that ``emulator`` makes of ``image``; see :meth:`Emulator.__call__`."""
     return emulator(image, seed=seed, source=source)
 

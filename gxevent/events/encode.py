@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,7 +127,7 @@ def encode_stream(
     return frames.reshape(n, *shape)
 
 
-def encode_images(encoder: Encoder, images: NDArray, input_shape: tuple[int, ...]) -> NDArray[np.int8]:
+def encode_images(encoder: Encoder, images: NDArray[Any], input_shape: tuple[int, ...]) -> NDArray[np.int8]:
     """Frames of images, int8 (n, *input_shape).
 
     ``levels``: ``q = rint((v - low) / (high - low) * 64)`` clipped to -64 .. 64. ``ternary``: +1 where v > high, -1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -148,12 +149,12 @@ def _complain(events: NDArray[np.void], width: int, height: int, source: str) ->
     )
 
 
-def outside(x: NDArray, y: NDArray, width: int, height: int) -> NDArray[np.bool_]:
+def outside(x: NDArray[Any], y: NDArray[Any], width: int, height: int) -> NDArray[np.bool_]:
     """Which pixels (n,), integers of any type, are not on a sensor of ``width`` x ``height``."""
     return (x < 0) | (y < 0) | (x >= width) | (y >= height)
 
 
-def check_inside(x: NDArray, y: NDArray, width: int, height: int, source: str = "") -> None:
+def check_inside(x: NDArray[Any], y: NDArray[Any], width: int, height: int, source: str = "") -> None:
     """Raise FormatError naming the first event whose pixel is not on a sensor of ``width`` x ``height``.
 
     ``x`` and ``y`` are integer arrays (n,) of any type: they are checked before they are narrowed to uint16.
@@ -167,7 +168,7 @@ def check_inside(x: NDArray, y: NDArray, width: int, height: int, source: str = 
     )
 
 
-def pack(t: NDArray, x: NDArray, y: NDArray, p: NDArray) -> NDArray[np.void]:
+def pack(t: NDArray[Any], x: NDArray[Any], y: NDArray[Any], p: NDArray[Any]) -> NDArray[np.void]:
     """Events of EVENT_DTYPE from arrays (n,) that are known to fit it."""
     events = np.empty(t.size, EVENT_DTYPE)
     events["t"], events["x"], events["y"], events["p"] = t, x, y, p

@@ -164,18 +164,22 @@ class Chip(_Table):
 
     @property
     def width(self) -> int:
+        """Routers in a row."""
         return whole(self.mesh.width)
 
     @property
     def height(self) -> int:
+        """Routers in a column."""
         return whole(self.mesh.height)
 
     @property
     def per_router(self) -> int:
+        """Cores at each router."""
         return whole(self.mesh.per_router)
 
     @property
     def core_count(self) -> int:
+        """Cores of all kinds."""
         return sum(whole(core.count) for core in self.cores)
 
     def core_kinds(self) -> list[int]:

@@ -106,6 +106,7 @@ class Simulation:
 
     @property
     def chip(self) -> Chip:
+        """The chip that was simulated."""
         return self.traffic.work.chip
 
     @property
@@ -116,6 +117,7 @@ class Simulation:
 
     @property
     def links(self) -> list[Link]:
+        """Every directed link between routers, in the order of the loads."""
         return self.traffic.noc.links
 
     def total(self, count: str) -> int:

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from gxevent import firing, grid
 from gxevent.core import _runner
-from gxevent.core._runner import Result
 from gxevent.errors import OptionError, ShapeError
 from gxevent.graph import EventGraph
 from gxevent.runtime.counts import Columns, Counts
 from gxevent.runtime.plan import Lowered, build_plan, choose_kernel, gated
 
 if TYPE_CHECKING:
+    from gxevent.runtime.result import Result
     from gxevent.runtime.stream import StreamSession
+else:
+    from gxevent.core._runner import Result
 
 
 @dataclass(frozen=True, eq=False)

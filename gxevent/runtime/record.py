@@ -76,6 +76,7 @@ class RunRecord:
 
     @property
     def confusion(self) -> NDArray[np.int64]:
+        """Samples by label (rows) and prediction (columns), (classes, classes); unlabelled ones are left out."""
         index = {name: i for i, name in enumerate(self.classes)}
         matrix = np.zeros((len(index), len(index)), np.int64)
         for row in self.rows:

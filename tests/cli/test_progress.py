@@ -53,7 +53,7 @@ def test_short_work_and_quiet_say_nothing(clock, capsys):
     for output, seconds in ((Output(json=False, quiet=False), 9.0), (Output(json=False, quiet=True), 900.0)):
         with output.progress(None, "comparing") as bar:
             clock[0] += seconds
-            bar.set_description("still comparing", refresh=False)
+            bar.set_description_str("still comparing", refresh=False)
             bar.update()
     assert capsys.readouterr().err == ""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 from pathlib import Path
+from types import ModuleType
 
 from gxevent.train.recipes import Recipe
 from gxevent.train.sources.data import Data
 
-__all__ = ["Data", "load_data"]
+__all__ = ["Data", "fit_recipe", "load_data"]
 
 
 def load_data(recipe: Recipe, path: str | os.PathLike[str] | None = None, *, quiet: bool = True) -> Data:
@@ -20,5 +21,14 @@ def load_data(recipe: Recipe, path: str | os.PathLike[str] | None = None, *, qui
     OptionError
         for a path that is missing or not needed; FormatError when the files expected are not there.
     """
-    source = importlib.import_module(f"gxevent.train.sources.{recipe.data.kind}")
-    return source.load(recipe, None if path is None else Path(path), quiet)
+    return _source(recipe).load(recipe, None if path is None else Path(path), quiet)
+
+
+def fit_recipe(recipe: Recipe, path: str | os.PathLike[str] | None = None, *, quiet: bool = True) -> Recipe:
+    """The recipe with what only its data can say filled in (``recordings``: the classes, the sensor's size)."""
+    source = _source(recipe)
+    return source.fitted(recipe, None if path is None else Path(path), quiet) if hasattr(source, "fitted") else recipe
+
+
+def _source(recipe: Recipe) -> ModuleType:
+    return importlib.import_module(f"gxevent.train.sources.{recipe.data.kind}")
