@@ -30,6 +30,8 @@ cdef enum:
     CHUNK = 16                  # samples a thread takes at a time: hand-over is cheap, the end is shared evenly
     MOST_AXES = 4               # of an input: images have three
 
+cdef int64_t NEVER = 0x7fffffffffffffff
+
 ctypedef struct batch_t:
     void **workspaces           # one a worker
     const int8_t *frames        # [n][input size]
@@ -79,6 +81,9 @@ cdef class Runner:
     shape, top, binary : of the input: its shape, its largest level, and whether 0 is not among its levels
     unit, bias, scale, offset : of the read-out, float32 (classes,) or None; see ``gxevent.firing.preactivation``
     counts_of : makes counts of a result's columns
+
+    Once ``due`` more samples have been run, ``review(frames, result, counting)`` is called with the last run's; it sets
+    ``due`` anew.
     """
 
     cdef Plan plan
@@ -95,6 +100,8 @@ cdef class Runner:
     cdef const float[::1] bias, scale, offset
     cdef bint biased, scaled
     cdef object counts_of
+    cdef public object review
+    cdef public int64_t due
 
     def __cinit__(self, Plan plan, int32_t threads, *_):
         self.pointers = <void **>malloc(threads * sizeof(void *))
@@ -107,7 +114,7 @@ cdef class Runner:
                  bias, scale, offset, counts_of):
         if len(shape) > MOST_AXES:
             raise ValueError(f"an input of {len(shape)} axes, at most {MOST_AXES} are known")
-        self.counts_of = counts_of
+        self.counts_of, self.due = counts_of, NEVER
         self.plan, self.threads, self.ndim, self.top, self.binary = plan, threads, len(shape), top, binary
         self.workspaces = tuple(Workspace(plan) for _ in range(threads))
         for i in range(threads):
@@ -176,6 +183,10 @@ cdef class Runner:
         result = Result.__new__(Result)
         result.scores, result.accumulators, result._columns = scores, accumulators, counts
         result._counts = self.counts_of
+        self.due -= n
+        if self.due <= 0:
+            self.due = NEVER
+            self.review(array, result, counting)
         return result
 
     cdef void to_scores(self, const int32_t *accumulators, int64_t n, float *scores) noexcept nogil:

@@ -98,6 +98,7 @@ typedef struct {
     void (*head)(const gx_planes *source, const uint64_t *rows, int32_t targets, int32_t gain, int32_t *sums);
 } gx_slices;
 
+#define GX_NEON (-1)         /* vectors of 128 bits, as the generic path has them */
 #define GX_GENERIC 0
 #define GX_AVX2 1
 #define GX_AVX512 2
@@ -107,6 +108,13 @@ typedef struct {
 #define GX_ISA GX_GENERIC
 #define GX_TARGET
 #include "slices_kernel.h"
+
+#if defined(__aarch64__)
+#define GX_SUFFIX neon
+#define GX_ISA GX_NEON
+#define GX_TARGET
+#include "slices_kernel.h"
+#endif
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
@@ -138,6 +146,9 @@ static inline int gx_available_slices(gx_slices *found)
 {
     int n = 0;
     found[n++] = (gx_slices)GX_SLICES(generic);
+#if defined(__aarch64__)        /* every such processor has it */
+    found[n++] = (gx_slices)GX_SLICES(neon);
+#endif
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt")) {

@@ -27,6 +27,13 @@ typedef uint64_t GX_V __attribute__((vector_size(8 * GX_WORDS)));
 #define GX_BORROW(c, edge, borrow) GX_MAJORITY(~(c), edge, borrow)
 #endif
 
+#if GX_ISA == GX_NEON           /* compilers know a bitwise select, one instruction, in this form alone */
+#undef GX_MAJORITY
+#undef GX_CHOOSE
+#define GX_CHOOSE(which, x, y) ((((x) ^ (y)) & (which)) ^ (y))
+#define GX_MAJORITY(x, y, z) GX_CHOOSE((x) ^ (y), z, x)
+#endif
+
 GX_INLINE GX_V GX_W(gx_load)(const uint64_t *at)
 {
     GX_V v;

@@ -57,6 +57,7 @@ _HOMES = {
         "Trace",
         "load_run",
         "open_trace",
+        "profile",
         "record_run",
         "run_dataset",
     ),

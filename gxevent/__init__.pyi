@@ -69,6 +69,7 @@ from gxevent.runtime import (
     Trace as Trace,
     load_run as load_run,
     open_trace as open_trace,
+    profile as profile,
     record_run as record_run,
     run_dataset as run_dataset,
 )

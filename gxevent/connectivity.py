@@ -12,6 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,7 +122,17 @@ class Dense(Rule):
         return np.count_nonzero(self.weight, axis=0).astype(np.int32)
 
     def bound(self, top: int) -> int:
-        return top * int(np.abs(self.weight, dtype=np.int64).sum(axis=1).max())
+        return top * self._largest_sum
+
+    @cached_property
+    def _largest_sum(self) -> int:
+        return largest_sum(self.weight)
+
+
+def largest_sum(weight: Levels) -> int:
+    """Most that the magnitudes of one output's levels, int8 (out, ...), add up to; a row at a time, as all of them in
+    wider integers would take much memory."""
+    return max((int(np.abs(row).sum(dtype=np.int64)) for row in weight), default=0)
 
 
 def _are_levels(weight: Levels, shape: tuple[int, ...]) -> bool:
@@ -270,7 +281,11 @@ class Conv2d(_Windowed):
         return counts.ravel()
 
     def bound(self, top: int) -> int:
-        return top * int(np.abs(self.weight, dtype=np.int64).sum(axis=(1, 2, 3)).max())
+        return top * self._largest_sum
+
+    @cached_property
+    def _largest_sum(self) -> int:
+        return largest_sum(self.weight)
 
 
 @dataclass(frozen=True, eq=False)

@@ -100,6 +100,7 @@ def _common(obj: TernaryNetwork | EventGraph) -> dict[str, Any]:
         "encoder": asdict(obj.encoder) if obj.encoder else None,
         "classes": list(obj.classes),
         "provenance": _plain(dict(obj.provenance)),
+        **({"activity": _plain(dict(obj.activity))} if obj.activity else {}),
     }
 
 
@@ -109,6 +110,7 @@ def _read_common(body: dict[str, Any]) -> dict[str, Any]:
         "encoder": Encoder(**body["encoder"]) if body["encoder"] else None,
         "classes": tuple(body["classes"]),
         "provenance": body["provenance"],
+        "activity": dict(body.get("activity", {})),
     }
 
 

@@ -100,6 +100,10 @@ class Route(NamedTuple):
 class EventGraph:
     """A compiled network: populations in topological order and the projections between them.
 
+    activity
+        By population that sends events, as far as it is known: the share of its units expected to be active, 0 to 1.
+        It guides the choice of kernels and never changes a result.
+
     Raises ShapeError when populations and projections do not fit together.
     """
 
@@ -109,6 +113,7 @@ class EventGraph:
     classes: tuple[str, ...] = ()
     name: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    activity: Mapping[str, float] = field(default_factory=dict)
     graph: nx.MultiDiGraph = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -158,6 +163,11 @@ class EventGraph:
             if population.role != "input" and not self.incoming(population.name):
                 raise ShapeError(f"population {population.name!r}: nothing projects to it")
             _check_parameters(population)
+        for name, share in self.activity.items():
+            if name not in self.populations or not self.populations[name].sends_events:
+                raise ShapeError(f"activity: there is no population {name!r} that sends events")
+            if not (isinstance(share, int | float) and 0 <= share <= 1):
+                raise ShapeError(f"activity of population {name!r}: expected a share from 0 to 1, got {share!r}")
 
     @property
     def input(self) -> Population:

@@ -49,6 +49,9 @@ class TernaryNetwork:
         N of the frames' space Z_N; by default the encoder's, or 1 (ternary) without an encoder.
     name, provenance
         Free: where it comes from, how it was trained, its accuracy on which data (JSON values).
+    activity
+        By name of layers that give levels, and ``"input"``, as far as it is known: the mean share of their nonzero
+        levels, 0 to 1, as seen in training. It guides the choice of kernels and never changes a result.
 
     Raises
     ------
@@ -63,6 +66,7 @@ class TernaryNetwork:
     input_levels: int | None = None
     name: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    activity: Mapping[str, float] = field(default_factory=dict)
     signals: dict[str, Signal] = field(init=False, repr=False)
     """By layer name (and ``"input"``): the shape and form of what it gives."""
 
@@ -99,6 +103,8 @@ class TernaryNetwork:
         put(self, "classes", tuple(str(c) for c in self.classes))
         if not problems:
             problems += self._check_layers()
+        if not problems:
+            problems += self._check_activity()
         if problems:
             raise NetworkError(problems)
 
@@ -172,6 +178,15 @@ class TernaryNetwork:
         if len(self.classes) != last.shape[0]:
             return [f"classes: {len(self.classes)} names for {last.shape[0]} scores of layer {name!r}"]
         return []
+
+    def _check_activity(self) -> list[str]:
+        found = []
+        for name, share in self.activity.items():
+            if name not in self.signals or self.signals[name].form != "levels":
+                found.append(f"activity: there is no layer {name!r} that gives levels")
+            elif not (isinstance(share, int | float) and 0 <= share <= 1):
+                found.append(f"activity of layer {name!r}: expected a share from 0 to 1, got {share!r}")
+        return found
 
     def layer(self, name: str) -> Layer:
         """The layer of that name (KeyError if there is none)."""

@@ -18,6 +18,7 @@ import numpy as np
 from gxevent import files
 from gxevent.errors import CrosscheckError, OptionError
 from gxevent.network import TernaryNetwork
+from gxevent.runtime import profile_network
 from gxevent.train import checkpoint, curve
 from gxevent.train.backend import torch
 from gxevent.train.dst import Memory
@@ -27,6 +28,9 @@ from gxevent.train.frames import Recordings
 from gxevent.train.networks import to_network
 from gxevent.train.recipes import Recipe, load_recipe, override, preset_of
 from gxevent.train.sources import Data, fit_recipe, load_data
+
+PROFILED = 1024
+"""Training frames, at most, that tell how active the layers are."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,8 @@ def train_recipe(
     if count != samples:
         measured |= {"test_windows": count, "test_window_accuracy": windows}
     network = replace(network, provenance=_provenance(recipe, loaded, fit) | measured)
+    seen = fit.train.frames
+    network = profile_network(network, seen[:: -(-len(seen) // PROFILED)])
     if path is not None:
         files.save(network, path)
     return TrainingResult(

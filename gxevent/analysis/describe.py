@@ -16,9 +16,12 @@ from gxevent.events import EventStream, open_dataset, open_events
 from gxevent.graph import EventGraph
 from gxevent.network import TernaryNetwork
 from gxevent.runtime import load_run, open_trace
+from gxevent.runtime.costs import ACTIVITY
 from gxevent.runtime.journal import unfinished
+from gxevent.runtime.plan import choose_kernel
 from gxevent.runtime.record import TRACE, UNFINISHED
 from gxevent.runtime.trace import is_trace
+from gxevent.runtime.units import choices
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -89,16 +92,37 @@ def describe_network(network: TernaryNetwork) -> dict[str, Any]:
         "input_shape": list(network.input_shape),
         "weights": network.weight_count,
         "layers": layers,
+        "activity": dict(network.activity),
     } | _origin(network)
 
 
 def describe_graph(graph: EventGraph) -> dict[str, Any]:
-    """Populations and projections with their sizes."""
+    """Populations with their sizes and activity, projections with the gate units chosen for them on this machine.
+
+    ``activity`` is the share of active units expected, None where nothing is known: the cost model then takes
+    ``activity_assumed``.
+    """
+    kernel = choose_kernel("auto")
+    chosen = {name: choice.text for name, choice in choices(graph, kernel).items()}
     populations = [
-        {"name": p.name, "role": p.role, "shape": list(p.shape), "units": p.size} for p in graph.populations.values()
+        {
+            "name": p.name,
+            "role": p.role,
+            "shape": list(p.shape),
+            "units": p.size,
+            "activity": graph.activity.get(p.name),
+        }
+        for p in graph.populations.values()
     ]
     projections = [
-        {"name": p.name, "source": p.source, "target": p.target, "rule": p.rule.kind, "synapses": p.rule.synapses}
+        {
+            "name": p.name,
+            "source": p.source,
+            "target": p.target,
+            "rule": p.rule.kind,
+            "synapses": p.rule.synapses,
+            "gate_units": chosen.get(p.name),
+        }
         for p in graph.projections.values()
     ]
     return {
@@ -106,6 +130,8 @@ def describe_graph(graph: EventGraph) -> dict[str, Any]:
         "name": graph.name,
         "units": graph.units,
         "synapses": sum(graph.synapses.values()),
+        "kernel": kernel,
+        "activity_assumed": ACTIVITY,
         "populations": populations,
         "projections": projections,
     } | _origin(graph)

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,9 @@ class _Bench:
         engine = Engine(work.graph, threads=job.threads, kernel=job.kernel)
         check_engine(engine, work)
         shares = activity_by_population(engine, work)
+        work = replace(work, graph=replace(work.graph, activity=shares))
+        engine = Engine(work.graph, threads=job.threads, kernel=job.kernel)
+        check_engine(engine, work)
         self.send({"workload": msgspec.to_builtins(_described(work, shares, engine))})
         for batch in job.batches:
             self.case(work, engine, batch, hidden_activity(work, shares))

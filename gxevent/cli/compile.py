@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gxevent.cli.common import Output, example, output_options, table
 
+if TYPE_CHECKING:
+    from gxevent.graph import EventGraph
 
-@click.command("compile", epilog=example("gxevent compile digits.gxn -o digits.gxg --check 20"))
+
+@click.command(
+    "compile", epilog=example("gxevent compile digits.gxn -o digits.gxg --check 20 --profile digits_test.zip")
+)
 @click.argument("network", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", "target", type=click.Path(path_type=Path), help="The event graph; NETWORK with .gxg by default."
@@ -21,12 +27,38 @@ from gxevent.cli.common import Output, example, output_options, table
     metavar="N",
     help="Compare N random inputs, layer by layer, with the trained network.",
 )
+@click.option(
+    "--profile",
+    type=click.Path(path_type=Path),
+    metavar="DATA",
+    help="Measure how active the populations are on DATA (as of gxevent run) and choose gate units by it.",
+)
+@click.option("--split", help="Part of DATA: train, test, val or all; by default train where there is one.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Profile on at most N samples.",
+)
 @output_options
-def command(network: Path, target: Path | None, check: int, output: Output) -> int:
+def command(
+    network: Path,
+    target: Path | None,
+    check: int,
+    profile: Path | None,
+    split: str | None,
+    limit: int,
+    output: Output,
+) -> int:
     """Fold, lower and write the event graph of NETWORK (.gxn).
 
     With --check the compiled graph is run beside the network's own float32 evaluation before it is written; when one
     integer differs nothing is written and the exit status is 1.
+
+    With --profile the graph keeps the share of active units of each population, by which gate units are chosen when it
+    runs; otherwise it has what training saw, where NETWORK tells it. Results are the same with any profile.
     """
     from gxevent import files
     from gxevent.analysis.describe import describe_graph
@@ -36,16 +68,28 @@ def command(network: Path, target: Path | None, check: int, output: Output) -> i
     target = target or network.with_suffix(".gxg")
     source = files.load_network(network)
     graph = compile(source)
+    if profile is not None:
+        graph = _profiled(graph, profile, split, limit, output)
     report = check_compiled(source, graph, random_frames(graph, check)) if check else None
     answer = describe_graph(graph) | {"written": None, "check": report.as_dict() if report else None}
     lines = table(
-        ("population", "role", "shape", "units"),
-        [(p["name"], p["role"], str(tuple(p["shape"])), p["units"]) for p in answer["populations"]],
+        ("population", "role", "shape", "units", "active"),
+        [
+            (
+                p["name"],
+                p["role"],
+                str(tuple(p["shape"])),
+                p["units"],
+                None if p["activity"] is None else f"{p['activity']:.1%}",
+            )
+            for p in answer["populations"]
+        ],
     )
     lines += [
         "",
         *table(
-            ("projection", "rule", "synapses"), [(p["name"], p["rule"], p["synapses"]) for p in answer["projections"]]
+            ("projection", "rule", "synapses", "gate units"),
+            [(p["name"], p["rule"], p["synapses"], p["gate_units"]) for p in answer["projections"]],
         ),
         "",
     ]
@@ -57,3 +101,11 @@ def command(network: Path, target: Path | None, check: int, output: Output) -> i
         lines.append(f"wrote {target}")
     output.show(answer, lines)
     return 0 if report is None or report.equal else 1
+
+
+def _profiled(graph: EventGraph, data: Path, split: str | None, limit: int, output: Output) -> EventGraph:
+    from gxevent.runtime.profile import open_profile_data, profile_on
+
+    dataset = open_profile_data(data, split, limit)
+    with output.progress(len(dataset), "measuring activity", "sample") as bar:
+        return profile_on(graph, dataset, progress=bar.update)

@@ -37,21 +37,38 @@ def _network(found: dict[str, Any]) -> list[str]:
         )
         for e in found["layers"]
     ]
-    return [head, *_origin(found), "", *table(("layer", "kind", "output", "weights", "space", "zero"), rows)]
+    lines = [head, *_origin(found), "", *table(("layer", "kind", "output", "weights", "space", "zero"), rows)]
+    if found["activity"]:
+        shares = ", ".join(f"{name} {share:.1%}" for name, share in found["activity"].items())
+        lines += ["", f"active in training: {shares}"]
+    return lines
 
 
 def _graph(found: dict[str, Any]) -> list[str]:
     head = f"event graph {found['name'] or '(no name)'}, {found['units']:,} units, {found['synapses']:,} synapses"
-    populations = [(p["name"], p["role"], str(tuple(p["shape"])), p["units"]) for p in found["populations"]]
-    projections = [(p["name"], p["source"], p["target"], p["rule"], p["synapses"]) for p in found["projections"]]
+    known = any(p["activity"] is not None for p in found["populations"])
+    populations = [(p["name"], p["role"], str(tuple(p["shape"])), p["units"], _share(p)) for p in found["populations"]]
+    projections = [
+        (p["name"], p["source"], p["target"], p["rule"], p["synapses"], p["gate_units"]) for p in found["projections"]
+    ]
+    why = "the share of active units above"
+    if not known:
+        why = f"{found['activity_assumed']:.0%} active units, as no profile is known (gxevent compile --profile DATA)"
     return [
         head,
         *_origin(found),
         "",
-        *table(("population", "role", "shape", "units"), populations),
+        *table(("population", "role", "shape", "units", "active"), populations),
         "",
-        *table(("projection", "from", "to", "rule", "synapses"), projections),
+        *table(("projection", "from", "to", "rule", "synapses", "gate units"), projections),
+        "",
+        f"gate units     chosen for kernel {found['kernel']} by {why}",
     ]
+
+
+def _share(population: dict[str, Any]) -> str | None:
+    """Expected share of active units."""
+    return None if population["activity"] is None else f"{population['activity']:.1%}"
 
 
 def _origin(found: dict[str, Any]) -> list[str]:

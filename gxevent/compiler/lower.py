@@ -120,6 +120,11 @@ class _Lowering:
             classes=net.classes,
             name=net.name,
             provenance=net.provenance,
+            activity={
+                name: net.activity[p.layer]
+                for name, p in self.populations.items()
+                if p.sends_events and p.layer in net.activity
+            },
         )
 
     def lower(self, layer: Layer, sources: list[Value]) -> Value:

@@ -177,7 +177,7 @@ class _Fold:
             self.walk(layer)
         last = self.template.layers[-1].name
         self.settle(self.renamed.get(last, last), f"{last}.norm")
-        return replace(self.template, layers=tuple(self.made))
+        return replace(self.template, layers=tuple(self.made), activity={})
 
     def put(self, layer: Layer, rest: Rest | None) -> None:
         self.made.append(layer)
@@ -294,4 +294,4 @@ def pools_behind_activations(network: TernaryNetwork) -> TernaryNetwork:
             if isinstance(layer, Activation):
                 ordered += waiting
                 waiting = []
-    return replace(network, layers=(*ordered, *waiting))
+    return replace(network, layers=(*ordered, *waiting), activity={})

@@ -2,6 +2,7 @@
 
 from gxevent.runtime.counts import Counts
 from gxevent.runtime.engine import Engine, Result, Trace
+from gxevent.runtime.profile import profile, profile_network
 from gxevent.runtime.record import RunRecord, SampleRow, load_run
 from gxevent.runtime.recorded import record_run
 from gxevent.runtime.run import encode_samples, run_dataset
@@ -18,6 +19,8 @@ __all__ = [
     "encode_samples",
     "load_run",
     "open_trace",
+    "profile",
+    "profile_network",
     "record_run",
     "run_dataset",
 ]

@@ -6,8 +6,10 @@ The choice never changes a result. Times are nanoseconds on one machine (AMD EPY
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gxevent.graph import Population
 from gxevent.runtime.sliced import Convolution, Tiling
 
 ACTIVITY = 0.4
@@ -29,18 +31,33 @@ SEGMENT = {"generic": 6.0, "avx2": 4.0, "avx512": 3.0}
 ROW_VISIT = {"generic": 1.2, "avx2": 0.7, "avx512": 0.7}
 """Adding 32 lanes of one int8 row in row gates; graded ones take three times as long."""
 
+SUM = {"generic": 3.0, "avx2": 1.5, "avx512": 0.8}
+"""Turning one lane's counter into a sum, where a unit does not fire."""
+
+HEAD, HEAD_WORD = 3.3, {"generic": 1.5, "avx2": 1.5, "avx512": 1.5, "avx512vbmi2": 0.2}
+"""One target, and each 64 of its weights, where bits are counted along the weights."""
+
+ROW_UNIT = 0.7
+"""Listing a unit of the source with its level, for row gates."""
+
 ROW_PIXEL = 25.0
 """Listing a window and flushing its sums in row gates."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """One projection as the model sees it; ``planes`` of the source's levels and of the weights."""
+    """One projection as the model sees it; ``planes`` of the source's levels and of the weights.
+
+    fires : whether its unit compares with thresholds itself, so that sums are never written
+    countable : whether its sums fit into bit-sliced counters
+    """
 
     conv: Convolution
     activity: float
     source_planes: int = 1
     weight_planes: int = 1
+    fires: bool = False
+    countable: bool = True
 
 
 def family(kernel: str) -> str:
@@ -60,6 +77,8 @@ def sliced(work: Work, tiling: Tiling, kernel: str) -> float:
     lists = 2 * rows * SEGMENT[of] * work.source_planes
     padding = 3.0 * work.source_planes  # half a round for each sign
     each = blocks * (BLOCK[of][tiling.width] + work.weight_planes * (visits + padding) * VISIT[of][tiling.width])
+    if not work.fires:
+        each += blocks * 64 * tiling.width * SUM[of]
     return tiles * (lists + each)
 
 
@@ -82,12 +101,54 @@ def rows(work: Work, kernel: str) -> float:
     pixels = math.prod(conv.target_shape[1:])
     visits = inputs * kernel_rows * kernel_columns * work.activity
     graded = work.source_planes > 1 or work.weight_planes > 1
-    return pixels * (ROW_PIXEL + visits * -(-out // 32) * ROW_VISIT[family(kernel)] * (3.0 if graded else 1.0))
+    each = visits * -(-out // 32) * ROW_VISIT[family(kernel)] * (3.0 if graded else 1.0)
+    return math.prod(conv.source_shape) * ROW_UNIT + pixels * (ROW_PIXEL + each)
 
 
-def head(work: Work) -> float:
-    """Nanoseconds of a sample where a ternary dense layer counts bits along each target's weights."""
-    if work.source_planes > 1 or work.weight_planes > 1:
+def head(work: Work, kernel: str) -> float:
+    """Nanoseconds of a sample where a ternary dense layer that does not fire counts bits along each target's weights;
+    infinite for all others."""
+    out, inputs, *window = work.conv.weight.shape
+    image = (*work.conv.source_shape[1:], *window)
+    if work.fires or work.source_planes > 1 or work.weight_planes > 1 or math.prod(image) > 1:
         return math.inf
-    out, inputs = work.conv.weight.shape[:2]
-    return out * (2.0 + 1.5 * -(-inputs // 64))
+    return out * (HEAD + HEAD_WORD.get(kernel, HEAD_WORD["generic"]) * -(-inputs // 64))
+
+
+def expected(source: Population, activity: Mapping[str, float]) -> float:
+    """Share of a population's units expected to be active; binary ones are never silent."""
+    return 1.0 if source.levels == 0 else activity.get(source.name, ACTIVITY)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a projection is run: on "slices" (bit-sliced counters, laid out by ``tiling``), "rows" (int8 rows) or
+    "counts" (population counts along each target's weights)."""
+
+    unit: str
+    tiling: Tiling | None = None
+
+    @property
+    def text(self) -> str:
+        """For people: "512 lanes, tiles of 1x4", "int8 rows", "bit counts"."""
+        if self.tiling is None:
+            return "int8 rows" if self.unit == "rows" else "bit counts"
+        rows, columns = self.tiling.tile
+        tiles = f", tiles of {rows}x{columns}" if rows * columns > 1 else ""
+        return f"{64 * self.tiling.width} lanes{tiles}"
+
+
+def choose(work: Work, kernel: str) -> Choice:
+    """The quickest way to run a projection, of those that can."""
+    timed = {Choice("rows"): rows(work, kernel), Choice("counts"): head(work, kernel)}
+    if work.countable:
+        tiling, time = best_tiling(work, kernel)
+        timed[Choice("slices", tiling)] = time
+    return min(timed, key=lambda choice: timed[choice])
+
+
+def time_of(choice: Choice, work: Work, kernel: str) -> float:
+    """Nanoseconds of a sample on a choice made for whatever activity."""
+    if choice.tiling is not None:
+        return sliced(work, choice.tiling, kernel)
+    return rows(work, kernel) if choice.unit == "rows" else head(work, kernel)

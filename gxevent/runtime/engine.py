@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
+import weakref
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,6 +19,7 @@ from gxevent.errors import OptionError, ShapeError
 from gxevent.graph import EventGraph
 from gxevent.runtime.counts import Columns, Counts
 from gxevent.runtime.plan import Lowered, build_plan, choose_kernel, gated
+from gxevent.runtime.watch import LOOKED_AT, Watch
 
 if TYPE_CHECKING:
     from gxevent.runtime.result import Result
@@ -44,20 +48,52 @@ class Engine:
         Worker threads for ``run`` in batch mode.
     kernel
         "auto", or one of ``gxevent.runtime.plan.available_kernels()``.
+    adapt
+        Whether gate units may be chosen anew where activity is other than ``graph.activity`` expects; see
+        :mod:`gxevent.runtime.watch`. Results are the same either way.
 
     Raises OptionError for a thread count below 1 or a kernel this machine cannot run.
     """
 
-    def __init__(self, graph: EventGraph, threads: int = 1, kernel: str = "auto") -> None:
+    def __init__(self, graph: EventGraph, threads: int = 1, kernel: str = "auto", adapt: bool = True) -> None:
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
             raise OptionError(f"threads: expected a whole number >= 1, got {threads!r}")
         self.graph = graph
         self.threads = threads
         self.kernel = choose_kernel(kernel)
-        self._lowered = build_plan(graph, self.kernel)
         self._columns = Columns.of(graph, gated(graph))
-        self._runner = self._make_runner(self._lowered, threads)
+        begun = time.perf_counter_ns()
+        self._install(build_plan(graph, self.kernel))
+        if adapt:
+            self._turn = threading.Lock()
+            self._watch = Watch(graph, self.kernel, time.perf_counter_ns() - begun)
+            me = weakref.ref(self)  # a runner must not keep its engine alive
+            self._on_review = lambda *seen: (engine := me()) and engine._review(*seen)
+            self._await()
+
+    def _await(self) -> None:
+        self._runner.review, self._runner.due = self._on_review, self._watch.due
+
+    def _install(self, lowered: Lowered) -> None:
+        self._lowered = lowered
+        self._runner = self._make_runner(lowered, self.threads)
         self._run = self._runner.run
+
+    def _review(self, frames: NDArray[np.int8], result: Result, counted: bool) -> None:
+        """Look at how active the samples of a run were; build other gate units where they pay."""
+        if not self._turn.acquire(blocking=False):
+            return  # another caller is at it
+        try:
+            ran = len(result.accumulators)
+            if not counted:
+                frames = frames.reshape(-1, *self.graph.input.shape)
+                result = self._run(frames[:: -(-len(frames) // LOOKED_AT)].copy(), True, False)
+            better = self._watch.look(self._lowered.units, result.counts, ran)
+            if better is not None:
+                self._install(build_plan(better, self.kernel, kept=self._lowered))
+            self._await()
+        finally:
+            self._turn.release()
 
     def _make_runner(self, lowered: Lowered, threads: int) -> _runner.Runner:
         source, out = self.graph.input, self.graph.readout

@@ -32,10 +32,11 @@ def choose_kernel(kernel: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """A plan ready to run, and the layouts of its populations."""
+    """A plan ready to run, the layouts of its populations and its gate units."""
 
     plan: _plan.Plan
     layouts: dict[str, Layout]
+    units: tuple[Unit, ...]
 
 
 def gated(graph: EventGraph) -> list[str]:
@@ -43,16 +44,20 @@ def gated(graph: EventGraph) -> list[str]:
     return [p.name for name in graph.populations for p in graph.incoming(name) if p.rule.weighted]
 
 
-def build_plan(graph: EventGraph, kernel: str, fused: bool = True) -> Lowered:
+def build_plan(graph: EventGraph, kernel: str, fused: bool = True, kept: Lowered | None = None) -> Lowered:
     """Lower a graph for one kernel path.
 
     fused
         Whether gate units may fire by themselves, so that sums and levels of inner populations are never written.
         Without it every population keeps both, for traces and streams.
+    kept
+        An earlier plan of the graph (expecting another activity) with the same kernel and ``fused``: what would be
+        built alike is taken over from it.
     """
     layout = layouts(graph)
     index = {name: i for i, name in enumerate(graph.populations)}
-    units = sorted(lower(graph, layout, kernel, fused), key=lambda unit: index[unit.target])
+    before = {unit.projection.name: unit for unit in kept.units} if kept is not None else None
+    units = sorted(lower(graph, layout, kernel, fused, before), key=lambda unit: index[unit.target])
     fired = {unit.target for unit in units if unit.fires}
     absorbed = {unit.projection.target for unit in units if unit.fires} - fired
     plan = _plan.Plan(len(graph.populations), len(graph.projections), kernel)
@@ -69,7 +74,7 @@ def build_plan(graph: EventGraph, kernel: str, fused: bool = True) -> Lowered:
             opens = {"classes": sliced.open_classes(fan_out)} if "planes" in unit.needs else {"fan_out": fan_out}
         ends = index[p.source], index[unit.target]
         plan.add_projection(unit.gates, *ends, unit.fires, column.get(p.name, -1), **opens)
-    return Lowered(plan, layout)
+    return Lowered(plan, layout, tuple(units))
 
 
 def _forms(units: list[Unit], p: Population, fires: bool, fused: bool) -> set[str]:

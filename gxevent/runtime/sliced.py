@@ -20,6 +20,9 @@ from gxevent.graph import Population
 CACHE = 1 << 20
 """Bytes of a table beyond which its rows are fetched ahead: it will not stay in a second-level cache."""
 
+AT_ONCE = 512
+"""Rows turned into bits at a time: large layers would take several times their memory otherwise."""
+
 
 @dataclass(frozen=True)
 class Tiling:
@@ -159,13 +162,17 @@ def _as_bits(levels: NDArray[np.int8], width: int, planes: int) -> NDArray[np.ui
     blocks = lanes // (64 * width)
     table = np.empty((planes, blocks, 2 * n_rows + 1, 2, width), np.uint64)
     table[:, :, -1, 0], table[:, :, -1, 1] = ~np.uint64(0), 0
-    for plane in range(planes):
-        digit = np.where(np.abs(levels) >> plane & 1, np.sign(levels), 0) if planes > 1 else levels
-        zero, plus, minus = (
-            words(bits).reshape(n_rows, blocks, width).transpose(1, 0, 2) for bits in (digit == 0, digit > 0, digit < 0)
-        )
-        for sign, positive in enumerate((plus, minus)):
-            table[plane, :, sign:-1:2, 0], table[plane, :, sign:-1:2, 1] = zero, positive
+    for first in range(0, n_rows, AT_ONCE):
+        part = levels[first : first + AT_ONCE]
+        for plane in range(planes):
+            digit = np.where(np.abs(part) >> plane & 1, np.sign(part), 0) if planes > 1 else part
+            zero, plus, minus = (
+                words(bits).reshape(len(part), blocks, width).transpose(1, 0, 2)
+                for bits in (digit == 0, digit > 0, digit < 0)
+            )
+            for sign, positive in enumerate((plus, minus)):
+                rows = table[plane, :, 2 * first + sign : 2 * (first + len(part)) : 2]
+                rows[:, :, 0], rows[:, :, 1] = zero, positive
     return table
 
 

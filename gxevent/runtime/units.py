@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from gxevent.core import _gates
 from gxevent.errors import UnsupportedError
 from gxevent.graph import EventGraph, Population, Projection
 from gxevent.runtime import costs, sliced
-from gxevent.runtime.layout import Layout, geometry, sparse_arrays
+from gxevent.runtime.layout import Layout, geometry, layouts, sparse_arrays
 from gxevent.runtime.sliced import Convolution
 
 INT16_MAX = 2**15 - 1
@@ -26,6 +27,7 @@ class Unit:
 
     target : the population it writes; another than the projection's where it takes in a pool and fires
     needs : forms of its source's outputs, as in ``_plan.FORMS``
+    choice, work : the cost model's choice and what it was made for, of dense and convolutional projections
     """
 
     projection: Projection
@@ -33,15 +35,53 @@ class Unit:
     target: str
     needs: tuple[str, ...]
     fires: bool = False
+    choice: costs.Choice | None = None
+    work: costs.Work | None = None
 
 
-def lower(graph: EventGraph, layout: dict[str, Layout], kernel: str, fused: bool) -> list[Unit]:
-    """Gate units of all projections; a pool that another unit takes in has none."""
+def work_of(graph: EventGraph, p: Projection, fires: bool) -> costs.Work | None:
+    """A projection as the cost model sees it; None for rules that it does not know."""
+    source, rule = graph.populations[p.source], p.rule
+    if isinstance(rule, connectivity.Dense):
+        conv = Convolution.of_dense(rule.weight)
+    elif isinstance(rule, connectivity.Conv2d):
+        conv = Convolution.of_rule(rule)
+    else:
+        return None
+    top = max(int(rule.weight.max(initial=0)), -int(rule.weight.min(initial=0)))
+    return costs.Work(
+        conv,
+        costs.expected(source, graph.activity),
+        sliced.planes_of(source.top),
+        sliced.planes_of(top),
+        fires,
+        sliced.counter_bits(rule.bound(source.top)) <= COUNTER_BITS,
+    )
+
+
+def choices(graph: EventGraph, kernel: str) -> dict[str, costs.Choice]:
+    """What the cost model chooses for every dense and convolutional projection, without building it."""
+    layout, found = layouts(graph), {}
+    for p in graph.projections.values():
+        work = work_of(graph, p, _firing(graph, p, layout) is not None) if p.rule.weighted else None
+        if work is not None:
+            found[p.name] = costs.choose(work, kernel)
+    return found
+
+
+def lower(
+    graph: EventGraph, layout: dict[str, Layout], kernel: str, fused: bool, kept: Mapping[str, Unit] | None = None
+) -> list[Unit]:
+    """Gate units of all projections; a pool that another unit takes in has none.
+
+    kept : units of the same graph and kernel by projection; those that would be built alike are taken over
+    """
     units, taken = [], set()
     for target in graph.populations:
         for p in graph.incoming(target):
             fires = _firing(graph, p, layout) if fused else None
-            unit = _weighted_unit(graph, p, layout, kernel, fires) if p.rule.weighted else None
+            before = (kept or {}).get(p.name)
+            unit = _weighted_unit(graph, p, layout, kernel, fires, before) if p.rule.weighted else None
             if unit is not None and unit.fires and fires is not None and fires.pool is not None:
                 taken.add(fires.pool.name)
             if p.name not in taken:
@@ -82,31 +122,38 @@ def _firing(graph: EventGraph, p: Projection, layout: dict[str, Layout]) -> _Fir
 
 
 def _weighted_unit(
-    graph: EventGraph, p: Projection, layout: dict[str, Layout], kernel: str, fires: _Firing | None
+    graph: EventGraph,
+    p: Projection,
+    layout: dict[str, Layout],
+    kernel: str,
+    fires: _Firing | None,
+    kept: Unit | None,
 ) -> Unit | None:
     """The quickest unit of a dense or convolutional projection; None for other rules."""
+    work = work_of(graph, p, fires is not None)
+    if work is None:
+        return None
+    choice = costs.choose(work, kernel)
+    if kept is not None and kept.choice == choice:
+        return replace(kept, work=work)
     source, rule, of, to = graph.populations[p.source], p.rule, layout[p.source], layout[p.target]
     if isinstance(rule, connectivity.Dense):
         rows = to.inward(rule.weight.T if of.order is None else rule.weight.T[of.order])
         conv = Convolution.of_dense(rows.T)
-    elif isinstance(rule, connectivity.Conv2d):
-        conv = Convolution.of_rule(rule)
     else:
-        return None
-    top = int(np.abs(rule.weight, dtype=np.int16).max(initial=0))
-    work = costs.Work(conv, costs.ACTIVITY, sliced.planes_of(source.top), sliced.planes_of(top))
+        conv = work.conv
+    if choice.unit == "counts":
+        head = sliced.head(conv.weight[:, :, 0, 0], p.gain, kernel)
+        return Unit(p, head, p.target, ("planes",), choice=choice, work=work)
+    if choice.tiling is None:
+        return Unit(p, _row_unit(p, source, conv, kernel), p.target, ("events",), choice=choice, work=work)
     bound = rule.bound(source.top)
-    tiling, time = costs.best_tiling(work, kernel)
-    if isinstance(rule, connectivity.Dense) and fires is None and costs.head(work) < time:
-        return Unit(p, sliced.head(conv.weight[:, :, 0, 0], p.gain, kernel), p.target, ("planes",))
-    if sliced.counter_bits(bound) > COUNTER_BITS or costs.rows(work, kernel) < time:
-        return Unit(p, _row_unit(p, source, conv, kernel), p.target, ("events",))
-    gates = sliced.build(conv, tiling, source, bound, p.gain, kernel)
+    gates = sliced.build(conv, choice.tiling, source, bound, p.gain, kernel)
     if fires is None:
-        return Unit(p, gates, p.target, ("planes", "lists"))
+        return Unit(p, gates, p.target, ("planes", "lists"), choice=choice, work=work)
     pool = geometry(fires.pool.rule) if fires.pool is not None else None
-    sliced.set_thresholds(gates, conv, tiling, bound, fires.population, pool)
-    return Unit(p, gates, fires.population.name, ("planes", "lists"), fires=True)
+    sliced.set_thresholds(gates, conv, choice.tiling, bound, fires.population, pool)
+    return Unit(p, gates, fires.population.name, ("planes", "lists"), fires=True, choice=choice, work=work)
 
 
 def _row_unit(p: Projection, source: Population, conv: Convolution, kernel: str) -> _gates.GateUnit:

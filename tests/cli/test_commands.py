@@ -50,6 +50,27 @@ def test_compile_writes_a_graph_and_checks_it(gxevent, network, tmp_path):
     assert gxevent("compile", network).out.strip().endswith("small.gxg")  # beside the network by default
 
 
+def test_compile_profiles_and_inspect_shows_what_is_chosen(gxevent, network, recordings, tmp_path):
+    made = tmp_path / "made.gxg"
+    answer = gxevent("compile", network, "-o", made, "--profile", recordings, "--split", "train", "--json").json
+    shares = {p["name"]: p["activity"] for p in answer["populations"]}
+    assert {name for name, share in shares.items() if share is not None} == {"input", "pool1"}
+    found = gxevent("inspect", made, "--json").json
+    assert {p["name"]: p["activity"] for p in found["populations"]} == shares
+    assert all(p["gate_units"] for p in found["projections"] if p["rule"] in ("dense", "conv2d"))
+    shown = gxevent("inspect", made).out
+    assert f"{shares['input']:.1%}" in shown
+    assert f"kernel {found['kernel']} by the share" in shown
+    plain = gxevent("compile", network, "-o", tmp_path / "plain.gxg", "--json").json
+    assert all(p["activity"] is None for p in plain["populations"])
+    assert "40% active units, as no profile" in gxevent("inspect", tmp_path / "plain.gxg").out
+    same = [gxevent("run", g, recordings, "--json").json["results_sha256"] for g in (made, tmp_path / "plain.gxg")]
+    assert same[0] == same[1]
+    bad = gxevent("compile", network, "--profile", recordings, "--split", "night")
+    assert bad.status == 2
+    assert "has no split 'night'" in bad.err
+
+
 def test_run_prints_the_contract_and_writes_a_record(gxevent, graph, recordings, tmp_path):
     answer = gxevent("run", graph, recordings, "-o", tmp_path / "run", "--json")
     summary = answer.json

@@ -65,6 +65,8 @@ def test_writes_network_checkpoint_and_provenance(tiny, tmp_path):
     assert made["exactness"]["accumulators"] == 90
     assert made["preset"] == "gxnor"
     assert 0 < made["zero_activations"] < 1
+    assert set(network.activity) == {"input", "act1"}
+    assert all(0 < share < 1 for share in network.activity.values())
     rows = (tmp_path / "net.curve.csv").read_text().splitlines()
     assert len(rows) == 4
     assert rows[0].split(",")[:4] == ["epoch", "loss", "validation_loss", "validation_accuracy"]
