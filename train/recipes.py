@@ -146,6 +146,8 @@ class FitSettings(_Settings):
     epochs: Count
     batch: Annotated[int, msgspec.Meta(ge=2)] = 100
     seed: Natural = 0
+    smooth: Count = 5
+    """The epoch kept ends so many epochs with the lowest mean validation loss; 1: it has the lowest itself."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the training forward and backward pass; evaluation is exact either way."""
 
