@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gxevent.cli.common import Output, example, output_options, table
+from gxevent.errors import OptionError
 
 if TYPE_CHECKING:
     from gxevent.train.training import TrainingResult
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 @click.option("--preset", metavar="NAME", help="gxnor, bnn, twn, bwn, multilevel or float, instead of the recipe's.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, …; auto takes CUDA where there is one.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="CKPT", help="Continue from a checkpoint.")
+@click.option(
+    "--cross-validate",
+    "folds",
+    type=click.Path(path_type=Path),
+    metavar="JSON",
+    help="Train a network for each fold of the training part instead and write how they did; the same again goes on.",
+)
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -41,6 +49,7 @@ def command(
     preset: str | None,
     device: str,
     resume: Path | None,
+    folds: Path | None,
     threads: int,
     output: Output,
 ) -> None:
@@ -55,6 +64,14 @@ def command(
         rows = [(name, item.accuracy(), item.size(), item.summary) for name, item in shelf.items()]
         shown = {name: item.as_dict() for name, item in shelf.items()}
         output.show({"recipes": shown}, table(("recipe", "shipped network", "size", "what it trains"), rows))
+        return
+    if folds is not None:
+        if out is not None or resume is not None:
+            raise OptionError("--cross-validate writes no network: leave out --out and --resume")
+        from gxevent.train.folds import cross_validate
+
+        found = cross_validate(recipe, data, folds, epochs, seed, device, output.quiet, threads, preset)
+        output.show(found.summary(), [f"last epoch   {found.line()}", f"wrote        {folds}"])
         return
     from gxevent.train.training import train_recipe
 

@@ -142,9 +142,9 @@ def test_resume_takes_over_the_planned_epochs(tiny, tmp_path, monkeypatch):
 def test_the_command_kept_names_no_places(monkeypatch):
     monkeypatch.setattr(sys, "orig_argv", ["python", "/opt/bin/gxevent"])
     monkeypatch.setattr(sys, "argv", ["/opt/bin/gxevent", "train", "x", "--data", "/home/me/mnist", "--out", "a/b.gxn"])
-    assert training._command() == "gxevent train x --data mnist --out a/b.gxn"
+    assert training.command_line() == "gxevent train x --data mnist --out a/b.gxn"
     monkeypatch.setattr(sys, "orig_argv", ["/usr/bin/python3", "-m", "gxevent.train.zoo", "digits", "--out", "/x/zoo"])
-    assert training._command() == "python -m gxevent.train.zoo digits --out zoo"
+    assert training.command_line() == "python -m gxevent.train.zoo digits --out zoo"
 
 
 def test_nothing_is_written_without_out(tiny, tmp_path):
@@ -166,13 +166,6 @@ def test_bad_arguments_are_refused_before_training(tiny, tmp_path):
     ):
         with pytest.raises(OptionError, match=message):
             train_recipe(recipe, quiet=True, **arguments)
-
-
-def test_cross_validation_trains_a_network_for_each_fold(tiny):
-    recipe, read = tiny
-    accuracies = training.cross_validate(recipe, epochs=2, quiet=True)
-    assert len(accuracies) == 4
-    assert read == []  # the test part is left alone
 
 
 def test_the_digits_of_the_zoo(tmp_path, capsys):
