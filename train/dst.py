@@ -71,7 +71,8 @@ class DST(torch.optim.Optimizer):
         A module, several, or parameter groups ``{"params": module(s), "lr": …}``; the discrete layers inside are
         trained, everything else (batch norms) is left to another optimizer. Move modules to their device first.
     lr, m
-        Scale of the proposed step, in units of the weights' values; slope of the transition probability.
+        Scale of the proposed step, in units of the weights' values; slope of the transition probability. A good first
+        ``lr`` is 0.03 for the rule ``adam`` and 0.5 for ``residue`` in 2 bits, which does not heed small steps.
     rule
         ``"adam"`` (the released experiments), ``"momentum"``, ``"sgd"`` or ``"residue"``: see
         :mod:`gxevent.train.rules`.
@@ -80,8 +81,8 @@ class DST(torch.optim.Optimizer):
     moment_bits
         32, 16 or 8: how the rules ``adam`` and ``momentum`` keep their averages, see :mod:`gxevent.train.moments`.
     residue_bits
-        Keep what a step could not spend, in 2, 4 or 8 bits a weight, instead of the transition by chance (``m`` is
-        then not used); 0 forgets it, as the paper does. Default: 2 for the rule ``residue``, else 0.
+        Keep what a step could not spend, rounded to 2, 4 or 8 bits a weight, instead of the transition by chance
+        (``m`` is then not used); 0 forgets it, as the paper does. Default: 2 for the rule ``residue``, else 0.
     in_backward
         Move each layer during ``backward`` and free its gradient there. For one ``backward`` a step.
     seed
@@ -164,12 +165,12 @@ class DST(torch.optim.Optimizer):
             state["residue"] = pack(torch.zeros_like(levels), bits)
         for rows in _blocks(levels):
             step, here = propose(rows), levels[rows]
-            uniform = torch.rand(here.shape, generator=generator, device=levels.device)
             if not bits:
+                uniform = torch.rand(here.shape, generator=generator, device=levels.device)
                 levels[rows] = transition(here, step, layer.space, group["m"], uniform)
                 continue
             kept = unpack(state["residue"][rows], bits, here)
-            levels[rows], kept = spend(here, step, kept, layer.space, bits, uniform)
+            levels[rows], kept = spend(here, step, kept, layer.space, bits)
             state["residue"][rows] = pack(kept, bits)
 
     def zero_grad(self, set_to_none: bool = True) -> None:

@@ -86,7 +86,7 @@ class NetworkSettings(_Settings):
 
 
 class DSTSettings(_Settings):
-    """Step rule and its learning rate, on a cosine from ``lr`` to ``lr_end``."""
+    """Step rule and its learning rate, on a cosine from ``lr`` (0.5 suits ``residue``) to ``lr_end``."""
 
     rule: Literal["adam", "sgd", "momentum", "residue"] = "adam"
     lr: Positive = 0.03

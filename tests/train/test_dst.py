@@ -80,7 +80,7 @@ def test_adam_steps_as_pytorch_does():
 @pytest.mark.parametrize("space", range(7))
 def test_learns_in_every_space(rule, space):
     layer = linear(1, 12, space)
-    optimizer = DST(layer, lr={"adam": 0.05, "residue": 0.1}.get(rule, 0.02), rule=rule, seed=2)
+    optimizer = DST(layer, lr={"adam": 0.05, "residue": 1.0}.get(rule, 0.02), rule=rule, seed=2)
     before = float((layer.weight().detach() - 1).square().mean())
     train_steps(layer, optimizer, 60)
     after = float((layer.weight().detach() - 1).square().mean())
