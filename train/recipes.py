@@ -212,7 +212,8 @@ def load_recipe(name: str | os.PathLike[str]) -> Recipe:
 
 
 def from_settings(settings: dict, where: str) -> Recipe:
-    """Inverse of :meth:`Recipe.settings`."""
+    """Inverse of :meth:`Recipe.settings`; options that came after the settings were kept are as they had been."""
+    settings = {**settings, "fit": {"smooth": 1, **settings.get("fit", {})}}
     try:
         return checked(msgspec.convert(settings, Recipe), where)
     except msgspec.ValidationError as error:

@@ -3,7 +3,7 @@
 import pytest
 
 from gxevent.errors import FormatError, GxError, OptionError
-from gxevent.train.recipes import list_recipes, load_recipe, override
+from gxevent.train.recipes import from_settings, list_recipes, load_recipe, override
 
 MINIMAL = """
 name = "mine"
@@ -50,6 +50,15 @@ def test_override_leaves_the_rest():
     for wrong in ({"epochs": 0}, {"seed": -1}, {"fold": 99}):
         with pytest.raises(OptionError):
             override(recipe, **wrong)
+
+
+def test_settings_kept_before_an_option_existed(write):
+    """What they did not say then, they meant as it was."""
+    settings = load_recipe(write(MINIMAL)).settings()
+    assert from_settings(settings, "here").settings() == settings
+    assert settings["fit"].pop("smooth") == 5
+    assert from_settings(settings, "here").fit.smooth == 1
+    assert "smooth" not in settings["fit"]
 
 
 @pytest.mark.parametrize(

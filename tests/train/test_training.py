@@ -3,16 +3,19 @@
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 
+from gxevent import files  # noqa: E402
 from gxevent.errors import CrosscheckError, OptionError  # noqa: E402
 from gxevent.events.datasets import open_dataset  # noqa: E402
 from gxevent.files import load_network, shipped  # noqa: E402
 from gxevent.train import train_recipe, training, zoo  # noqa: E402
+from gxevent.train.recipes import from_settings, load_recipe  # noqa: E402
 from gxevent.train.shelf import list_shelf  # noqa: E402
 from gxevent.train.sources import Data  # noqa: E402
 from tests.train.test_fit import CLASSES, patterns  # noqa: E402
@@ -183,6 +186,34 @@ def test_the_digits_of_the_zoo(tmp_path, capsys):
     zoo.pack_digits(tmp_path / "again.zip")
     assert packed.read_bytes() == (tmp_path / "again.zip").read_bytes()
     assert all(info.date_time == zoo._EPOCH for info in zipfile.ZipFile(packed).infolist())
+
+
+def test_a_network_made_from_a_copy_of_the_recipe_is_taken_in(tmp_path, capsys):
+    """Its command is then that of the recipe; how it was made is not forgotten. Nothing else changes."""
+    network = load_network(shipped("nmnist.gxn"))
+    made = network.provenance
+    settings = {**made["settings"], "summary": "mine", "fit": {**made["settings"]["fit"]}}
+    settings["fit"].pop("smooth", None)  # trained before there was such an option
+    by = "gxevent train copy.toml --data nmnist --out part.gxn --threads 1"
+    files.save(replace(network, provenance={**made, "settings": settings, "command": by}), tmp_path / "part.gxn")
+    for source in (tmp_path / "part.gxn", tmp_path / "zoo" / "nmnist.gxn"):  # taken in again, it stays as it is
+        assert zoo.main(["nmnist", "--out", str(tmp_path / "zoo"), "--take", str(source)]) == 0
+        taken = load_network(tmp_path / "zoo" / "nmnist.gxn")
+        assert taken.provenance["command"] == f"gxevent train nmnist --data {made['data']['source']} --out nmnist.gxn"
+        assert taken.provenance["made_by"] == by
+        assert from_settings(taken.provenance["settings"], "here") == load_recipe("nmnist")
+        assert taken.provenance["settings"]["fit"]["smooth"] == 1
+        kept = set(made) - {"command", "made_by", "settings"}
+        assert {key: taken.provenance[key] for key in kept} == {key: made[key] for key in kept}
+        for one, other in zip(network.layers, taken.layers, strict=True):
+            for name, array in one.arrays().items():
+                np.testing.assert_array_equal(array, other.arrays()[name])
+    settings["fit"]["epochs"] += 1
+    files.save(replace(network, provenance={**made, "settings": settings}), tmp_path / "part.gxn")
+    before = (tmp_path / "zoo" / "nmnist.gxn").read_bytes()
+    assert zoo.main(["nmnist", "--out", str(tmp_path / "zoo"), "--take", str(tmp_path / "part.gxn")]) == 2
+    assert "was trained with fit = " in capsys.readouterr().err
+    assert (tmp_path / "zoo" / "nmnist.gxn").read_bytes() == before
 
 
 def test_the_zoo_reports_errors_in_one_line(tmp_path, capsys):
