@@ -101,8 +101,7 @@ def measure(change: dict[str, dict[str, Any]], seed: int, options: argparse.Name
 def jobs(seeds: int, only: str) -> Iterator[tuple[str, str, int]]:
     for seed in range(1, seeds + 1):
         for study, settings in STUDIES.items():
-            if only in study:
-                yield from ((study, name, seed) for name in settings)
+            yield from ((study, name, seed) for name in settings if only in f"{study}: {name}")
 
 
 def table(results: dict[tuple[str, str, int], dict[str, Any]]) -> str:
@@ -157,7 +156,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=20000)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--only", default="", metavar="TEXT", help="studies whose name has this in it")
+    parser.add_argument("--only", default="", metavar="TEXT", help="settings whose 'study: setting' has this in it")
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
