@@ -26,6 +26,7 @@ from gxevent.train import fused
 from gxevent.train.backend import nn, torch
 from gxevent.train.modules import DiscreteLayer
 from gxevent.train.moments import MOMENT_BITS
+from gxevent.train.recipes import LEARNING_RATES
 from gxevent.train.rules import RULES
 from gxevent.train.transition import RESIDUE_BITS, pack, spend, transition, unpack
 
@@ -71,8 +72,8 @@ class DST(torch.optim.Optimizer):
         A module, several, or parameter groups ``{"params": module(s), "lr": …}``; the discrete layers inside are
         trained, everything else (batch norms) is left to another optimizer. Move modules to their device first.
     lr, m
-        Scale of the proposed step, in units of the weights' values; slope of the transition probability. A good first
-        ``lr`` is 0.03 for the rule ``adam`` and 0.5 for ``residue`` in 2 bits, which does not heed small steps.
+        Scale of the proposed step, in units of the weights' values, by default 0.03 (0.5 for the rule ``residue``);
+        slope of the transition probability.
     rule
         ``"adam"`` (the released experiments), ``"momentum"``, ``"sgd"`` or ``"residue"``: see
         :mod:`gxevent.train.rules`.
@@ -98,7 +99,7 @@ class DST(torch.optim.Optimizer):
     def __init__(
         self,
         layers: Layers,
-        lr: float = 0.03,
+        lr: float | None = None,
         *,
         m: float = 3.0,
         rule: str = "adam",
@@ -112,6 +113,8 @@ class DST(torch.optim.Optimizer):
     ) -> None:
         if residue_bits is None:
             residue_bits = 2 if rule == "residue" else 0
+        if lr is None:
+            lr = LEARNING_RATES.get(rule, 0.0)
         defaults = {"lr": lr, "m": m, "rule": rule, "betas": tuple(betas), "eps": eps, "momentum": momentum}
         self._layers: dict[torch.Tensor, DiscreteLayer] = {}
         groups = [self._group(group) for group in _as_groups(layers)]

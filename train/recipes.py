@@ -85,11 +85,17 @@ class NetworkSettings(_Settings):
     loss: Literal["squared_hinge", "cross_entropy"] = "squared_hinge"
 
 
+LEARNING_RATES = {"adam": 0.03, "sgd": 0.03, "momentum": 0.03, "residue": 0.5}
+"""Where none is given. A residue of few bits does not heed small steps; for ``sgd`` and ``momentum``, whose steps
+follow the loss's scale, no number suits all."""
+
+
 class DSTSettings(_Settings):
-    """Step rule and its learning rate, on a cosine from ``lr`` (0.5 suits ``residue``) to ``lr_end``."""
+    """Step rule and its learning rate, on a cosine from ``lr`` to ``lr_end``."""
 
     rule: Literal["adam", "sgd", "momentum", "residue"] = "adam"
-    lr: Positive = 0.03
+    lr: Positive | None = None
+    """By default the rule's: 0.5 for ``residue``, else 0.03."""
     lr_end: NotNegative = 1e-5
     m: Positive = 3.0
     betas: tuple[float, float] = (0.9, 0.999)
@@ -100,6 +106,10 @@ class DSTSettings(_Settings):
     """Bits a weight of what a step could not spend; by default 2 for the rule ``residue``, else 0."""
     in_backward: bool = False
     """Move each layer during the backward pass and free its gradient there."""
+
+    def __post_init__(self) -> None:
+        if self.lr is None:  # settled here, so that checkpoints and provenance have the number
+            msgspec.structs.force_setattr(self, "lr", LEARNING_RATES[self.rule])
 
 
 class NormSettings(_Settings):

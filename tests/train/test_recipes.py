@@ -3,7 +3,7 @@
 import pytest
 
 from gxevent.errors import FormatError, GxError, OptionError
-from gxevent.train.recipes import from_settings, list_recipes, load_recipe, override
+from gxevent.train.recipes import LEARNING_RATES, from_settings, list_recipes, load_recipe, override
 
 MINIMAL = """
 name = "mine"
@@ -50,6 +50,13 @@ def test_override_leaves_the_rest():
     for wrong in ({"epochs": 0}, {"seed": -1}, {"fold": 99}):
         with pytest.raises(OptionError):
             override(recipe, **wrong)
+
+
+def test_the_learning_rate_is_by_default_that_of_the_rule(write):
+    for rule, rate in LEARNING_RATES.items():
+        recipe = load_recipe(write(MINIMAL + f'[dst]\nrule = "{rule}"'))
+        assert recipe.dst.lr == recipe.settings()["dst"]["lr"] == rate
+        assert load_recipe(write(MINIMAL + f'[dst]\nrule = "{rule}"\nlr = 0.1')).dst.lr == 0.1
 
 
 def test_settings_kept_before_an_option_existed(write):
