@@ -47,10 +47,12 @@ STUDIES: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
         "adam, 8-bit moments": {"dst": {"moment_bits": 8}},
         "momentum, 16 bits, lr 1": {"dst": {"rule": "momentum", "moment_bits": 16, "lr": 1.0, "momentum": 0.99}},
         "sgd, lr 10": {"dst": {"rule": "sgd", "lr": 10.0}},
-        "residue of 2 bits": {"dst": {"rule": "residue", "lr": 0.01}},
-        "residue of 4 bits": {"dst": {"rule": "residue", "residue_bits": 4, "lr": 0.01}},
-        "residue of 8 bits": {"dst": {"rule": "residue", "residue_bits": 8, "lr": 0.01}},
-        "adam and a residue of 8 bits": {"dst": {"residue_bits": 8}},
+        "residue of 2 bits, lr 0.2": {"dst": {"rule": "residue", "lr": 0.2}},
+        "residue of 2 bits, lr 0.5": {"dst": {"rule": "residue", "lr": 0.5}},
+        "residue of 2 bits, lr 1.5": {"dst": {"rule": "residue", "lr": 1.5}},
+        "residue of 4 bits, lr 0.5": {"dst": {"rule": "residue", "residue_bits": 4, "lr": 0.5}},
+        "residue of 8 bits, lr 0.5": {"dst": {"rule": "residue", "residue_bits": 8, "lr": 0.5}},
+        "adam and a residue of 2 bits": {"dst": {"residue_bits": 2}},
     },
     "preset": {
         "gxnor": {},
@@ -99,8 +101,7 @@ def measure(change: dict[str, dict[str, Any]], seed: int, options: argparse.Name
 def jobs(seeds: int, only: str) -> Iterator[tuple[str, str, int]]:
     for seed in range(1, seeds + 1):
         for study, settings in STUDIES.items():
-            if only in study:
-                yield from ((study, name, seed) for name in settings)
+            yield from ((study, name, seed) for name in settings if only in f"{study}: {name}")
 
 
 def table(results: dict[tuple[str, str, int], dict[str, Any]]) -> str:
@@ -155,7 +156,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=20000)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--only", default="", metavar="TEXT", help="studies whose name has this in it")
+    parser.add_argument("--only", default="", metavar="TEXT", help="settings whose 'study: setting' has this in it")
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)

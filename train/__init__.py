@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     from gxevent.train.activation import DiscreteActivation
     from gxevent.train.dst import DST
     from gxevent.train.fit import Epoch, Fit, TrainingError
+    from gxevent.train.folds import CrossValidation, cross_validate
     from gxevent.train.modules import BatchNorm, DiscreteConv2d, DiscreteLinear
     from gxevent.train.networks import TernaryModule, to_network
     from gxevent.train.recipes import Recipe, list_recipes, load_recipe
     from gxevent.train.topology import initial_network
-    from gxevent.train.training import TrainingResult, cross_validate, train_recipe
+    from gxevent.train.training import TrainingResult, train_recipe
 
 _HOME = {
     "BatchNorm": "modules",
+    "CrossValidation": "folds",
     "DST": "dst",
     "DiscreteActivation": "activation",
     "DiscreteConv2d": "modules",
@@ -30,7 +32,7 @@ _HOME = {
     "TernaryModule": "networks",
     "TrainingError": "fit",
     "TrainingResult": "training",
-    "cross_validate": "training",
+    "cross_validate": "folds",
     "initial_network": "topology",
     "list_recipes": "recipes",
     "load_recipe": "recipes",
@@ -41,6 +43,7 @@ _HOME = {
 __all__ = [
     "DST",
     "BatchNorm",
+    "CrossValidation",
     "DiscreteActivation",
     "DiscreteConv2d",
     "DiscreteLinear",

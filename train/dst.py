@@ -26,6 +26,7 @@ from gxevent.train import fused
 from gxevent.train.backend import nn, torch
 from gxevent.train.modules import DiscreteLayer
 from gxevent.train.moments import MOMENT_BITS
+from gxevent.train.recipes import LEARNING_RATES
 from gxevent.train.rules import RULES
 from gxevent.train.transition import RESIDUE_BITS, pack, spend, transition, unpack
 
@@ -71,7 +72,8 @@ class DST(torch.optim.Optimizer):
         A module, several, or parameter groups ``{"params": module(s), "lr": …}``; the discrete layers inside are
         trained, everything else (batch norms) is left to another optimizer. Move modules to their device first.
     lr, m
-        Scale of the proposed step, in units of the weights' values; slope of the transition probability.
+        Scale of the proposed step, in units of the weights' values, by default 0.03 (0.5 for the rule ``residue``);
+        slope of the transition probability.
     rule
         ``"adam"`` (the released experiments), ``"momentum"``, ``"sgd"`` or ``"residue"``: see
         :mod:`gxevent.train.rules`.
@@ -80,8 +82,8 @@ class DST(torch.optim.Optimizer):
     moment_bits
         32, 16 or 8: how the rules ``adam`` and ``momentum`` keep their averages, see :mod:`gxevent.train.moments`.
     residue_bits
-        Keep what a step could not spend, in 2, 4 or 8 bits a weight, instead of the transition by chance (``m`` is
-        then not used); 0 forgets it, as the paper does. Default: 2 for the rule ``residue``, else 0.
+        Keep what a step could not spend, rounded to 2, 4 or 8 bits a weight, instead of the transition by chance
+        (``m`` is then not used); 0 forgets it, as the paper does. Default: 2 for the rule ``residue``, else 0.
     in_backward
         Move each layer during ``backward`` and free its gradient there. For one ``backward`` a step.
     seed
@@ -97,7 +99,7 @@ class DST(torch.optim.Optimizer):
     def __init__(
         self,
         layers: Layers,
-        lr: float = 0.03,
+        lr: float | None = None,
         *,
         m: float = 3.0,
         rule: str = "adam",
@@ -111,6 +113,8 @@ class DST(torch.optim.Optimizer):
     ) -> None:
         if residue_bits is None:
             residue_bits = 2 if rule == "residue" else 0
+        if lr is None:
+            lr = LEARNING_RATES.get(rule, 0.0)
         defaults = {"lr": lr, "m": m, "rule": rule, "betas": tuple(betas), "eps": eps, "momentum": momentum}
         self._layers: dict[torch.Tensor, DiscreteLayer] = {}
         groups = [self._group(group) for group in _as_groups(layers)]
@@ -164,12 +168,12 @@ class DST(torch.optim.Optimizer):
             state["residue"] = pack(torch.zeros_like(levels), bits)
         for rows in _blocks(levels):
             step, here = propose(rows), levels[rows]
-            uniform = torch.rand(here.shape, generator=generator, device=levels.device)
             if not bits:
+                uniform = torch.rand(here.shape, generator=generator, device=levels.device)
                 levels[rows] = transition(here, step, layer.space, group["m"], uniform)
                 continue
             kept = unpack(state["residue"][rows], bits, here)
-            levels[rows], kept = spend(here, step, kept, layer.space, bits, uniform)
+            levels[rows], kept = spend(here, step, kept, layer.space, bits)
             state["residue"][rows] = pack(kept, bits)
 
     def zero_grad(self, set_to_none: bool = True) -> None:

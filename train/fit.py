@@ -1,7 +1,9 @@
 """The training loop: epochs of DST steps, validation, checkpoints.
 
-The epoch kept is the one with the lowest validation loss; test recordings play no part. (Not the one with the highest
-validation accuracy: on a hundred recordings the best of many epochs is a matter of luck.)
+The epoch kept ends the few epochs (``fit.smooth``) with the lowest mean validation loss; test recordings play no part.
+Not the one with the highest validation accuracy: on a hundred recordings the best of many epochs is a matter of luck.
+Nor the one with the lowest single loss: while learning rates are high, a network moved by random steps jumps about, and
+the luckiest of many jumps can look better than the settled end of the run.
 
 Everything random comes from the recipe's seed: the first weights, the order and motion of the samples (a generator of
 seed and epoch), the transitions (the optimizer's generator, part of the checkpoint). So the same seed gives the same
@@ -156,7 +158,7 @@ class Fit:
             for number in range(len(self.history) + 1, total + 1):
                 made = self._epoch(number)
                 self.history.append(made)
-                if not self.best_epoch or made.validation_loss <= self.history[self.best_epoch - 1].validation_loss:
+                if not self.best_epoch or self._smoothed(number) <= self._smoothed(self.best_epoch):
                     self.best, self.best_epoch = copy.deepcopy(self.model.state_dict()), number
                 if path is not None:
                     self.save(path)
@@ -178,6 +180,14 @@ class Fit:
     def best_accuracy(self) -> float:
         """Validation accuracy of the epoch kept."""
         return self.history[self.best_epoch - 1].validation_accuracy
+
+    def _smoothed(self, number: int) -> float:
+        """Mean validation loss of epoch ``number`` and those before it, ``fit.smooth`` in all.
+
+        It looks back only, so that a run can be stopped and resumed anywhere and no further network need be kept.
+        """
+        last = self.history[max(0, number - self.recipe.fit.smooth) : number]
+        return sum(epoch.validation_loss for epoch in last) / len(last)
 
     def _epoch(self, number: int) -> Epoch:
         started = time.perf_counter()

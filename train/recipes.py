@@ -87,11 +87,17 @@ class NetworkSettings(_Settings):
     loss: Literal["squared_hinge", "cross_entropy"] = "squared_hinge"
 
 
+LEARNING_RATES = {"adam": 0.03, "sgd": 0.03, "momentum": 0.03, "residue": 0.5}
+"""Where none is given. A residue of few bits does not heed small steps; for ``sgd`` and ``momentum``, whose steps
+follow the loss's scale, no number suits all."""
+
+
 class DSTSettings(_Settings):
     """Step rule and its learning rate, on a cosine from ``lr`` to ``lr_end``."""
 
     rule: Literal["adam", "sgd", "momentum", "residue"] = "adam"
-    lr: Positive = 0.03
+    lr: Positive | None = None
+    """By default the rule's: 0.5 for ``residue``, else 0.03."""
     lr_end: NotNegative = 1e-5
     m: Positive = 3.0
     betas: tuple[float, float] = (0.9, 0.999)
@@ -102,6 +108,10 @@ class DSTSettings(_Settings):
     """Bits a weight of what a step could not spend; by default 2 for the rule ``residue``, else 0."""
     in_backward: bool = False
     """Move each layer during the backward pass and free its gradient there."""
+
+    def __post_init__(self) -> None:
+        if self.lr is None:  # settled here, so that checkpoints and provenance have the number
+            msgspec.structs.force_setattr(self, "lr", LEARNING_RATES[self.rule])
 
 
 class NormSettings(_Settings):
@@ -148,6 +158,8 @@ class FitSettings(_Settings):
     epochs: Count
     batch: Annotated[int, msgspec.Meta(ge=2)] = 100
     seed: Natural = 0
+    smooth: Count = 5
+    """The epoch kept ends so many epochs with the lowest mean validation loss; 1: it has the lowest itself."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the training forward and backward pass; evaluation is exact either way."""
 
@@ -223,7 +235,8 @@ def _path(name: str | os.PathLike[str]) -> Path:
 
 
 def from_settings(settings: dict, where: str) -> Recipe:
-    """Inverse of :meth:`Recipe.settings`."""
+    """Inverse of :meth:`Recipe.settings`; options that came after the settings were kept are as they had been."""
+    settings = {**settings, "fit": {"smooth": 1, **settings.get("fit", {})}}
     try:
         return checked(msgspec.convert(settings, Recipe), where)
     except msgspec.ValidationError as error:

@@ -119,7 +119,7 @@ def train_recipe(
     if not quiet:
         for note in loaded.notes:
             print(f"note: {note}", file=sys.stderr)
-    with _threads(threads):
+    with threads_of_torch(threads):
         fit = prepare(recipe, loaded, device)
         if resume is not None:
             fit.restore(resume)
@@ -172,30 +172,6 @@ def _compiled(fit: Fit, data: Data, recordings: Recordings) -> tuple[TernaryNetw
     return network, exactness
 
 
-def cross_validate(
-    name: str | os.PathLike[str],
-    data: str | os.PathLike[str] | None = None,
-    epochs: int | None = None,
-    seed: int | None = None,
-    device: str = "cpu",
-    quiet: bool = False,
-    threads: int = 1,
-) -> tuple[float, ...]:
-    """Validation accuracy of the *last* epoch on each fold, a network trained for each; no epoch is selected by it.
-
-    The test recordings are not read.
-    """
-    recipe = fit_recipe(override(load_recipe(name), epochs=epochs, seed=seed), data, quiet=quiet)
-    loaded = load_data(recipe, data, quiet=quiet)
-    made = []
-    with _threads(threads):
-        for fold in range(recipe.data.folds):
-            fit = prepare(override(recipe, fold=fold), loaded, device)
-            fit.run(quiet=quiet)
-            made.append(fit.history[-1].validation_accuracy)
-    return tuple(made)
-
-
 def prepare(recipe: Recipe, data: Data, device: str = "cpu") -> Fit:
     """A run ready to begin."""
     settings = recipe.data
@@ -243,11 +219,11 @@ def _provenance(recipe: Recipe, data: Data, fit: Fit) -> dict[str, Any]:
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
-        "command": _command(),
+        "command": command_line(),
     }
 
 
-def _command() -> str:
+def command_line() -> str:
     """The command line without the places that its programs and files lie at: only names are of use to others."""
     words = sys.orig_argv
     words = ["python", *words[words.index("-m") :]] if "-m" in words[:4] else sys.argv
@@ -255,7 +231,8 @@ def _command() -> str:
 
 
 @contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads_of_torch(count: int) -> Iterator[None]:
+    """PyTorch computes with ``count`` threads inside; OptionError for an impossible number."""
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise OptionError(f"threads: expected a whole number >= 1, got {count!r}")
     before = torch.get_num_threads()

@@ -52,19 +52,22 @@ RESIDUE_BITS = (0, 2, 4, 8)
 
 
 def spend(
-    levels: torch.Tensor, step: torch.Tensor, residue: torch.Tensor, n: int, bits: int, uniform: torch.Tensor
+    levels: torch.Tensor, step: torch.Tensor, residue: torch.Tensor, n: int, bits: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Levels and residue after a step whose unspent fraction is kept.
 
     The residue of a weight counts notches of ``dz / 2**(bits - 1)``. What it and the step come to together moves the
-    weight by whole grid steps, towards zero, and the rest is rounded to notches at random, up or down with the
-    probability that keeps the expectation; a full grid step of notches is spent at once. As the rest lies in (-dz, dz),
-    a weight that has just moved must be pushed a whole grid step back before it returns: noise does not make it flip to
-    and fro.
+    weight by whole grid steps, towards zero, and the rest is rounded to the nearest notch; a full grid step of notches
+    is spent at once. As the rest lies in (-dz, dz), a weight that has just moved must be pushed a whole grid step back
+    before it returns: noise does not make it flip to and fro.
+
+    Steps of less than half a notch are lost, and that is the point. A notch gained by chance is as likely to be noise
+    whatever the learning rate, so that rounding at random (right in the mean) never lets the weights settle. Rounded to
+    the nearest, a falling learning rate raises the gradient that a weight heeds at all, and the network anneals.
 
     Parameters
     ----------
-    levels, step, n, uniform
+    levels, step, n
         As in :func:`transition`.
     residue
         int8, the same shape: notches, less than ``2**(bits - 1)`` in size.
@@ -79,7 +82,7 @@ def spend(
     weight = levels.to(step.dtype) * grid.unit(n)
     rho = torch.minimum(torch.maximum(step + residue * (dz / notches), -1 - weight), 1 - weight)
     kappa = torch.trunc(rho / dz)
-    kept = torch.floor((rho / dz - kappa) * notches + uniform)
+    kept = torch.round((rho / dz - kappa) * notches)
     whole = torch.trunc(kept / notches)
     moved = ((kappa + whole) * (dz / grid.unit(n))).to(torch.int8)
     return levels + moved, (kept - whole * notches).to(torch.int8)

@@ -1,5 +1,9 @@
 """Makes what gxevent ships: ``python -m gxevent.train.zoo digits --out gxevent/zoo``.
 
+``--take NETWORK`` instead takes in a network that was trained from a copy of the recipe, or in parts: one whose
+settings are the recipe's. Its provenance then has the command that trains by the recipe, and the one it was made by as
+``made_by``.
+
 ``digits`` writes ``digits_test.zip``, the recipe's test recordings in the N-MNIST layout ``test/<label>/<number>.bin``,
 and ``digits.gxn``, the network trained by the recipe. Other recipes (with ``--data``) write their network. ``digits``
 and ``nmnist`` are then read back and tried on the recordings, as a user will.
@@ -8,23 +12,26 @@ and ``nmnist`` are then read back and tried on the recordings, as a user will.
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import sys
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from gxevent.encoder import Encoder
-from gxevent.errors import GxError
+from gxevent.errors import GxError, OptionError
 from gxevent.events import encode_stream
 from gxevent.events.datasets import open_dataset
 from gxevent.events.readers import dump_events
-from gxevent.files import load_network
+from gxevent.files import load_network, save
 from gxevent.network import TernaryNetwork
 from gxevent.store import atomic_write
 from gxevent.train.frames import Recordings
-from gxevent.train.recipes import list_recipes, load_recipe
+from gxevent.train.recipes import from_settings, list_recipes, load_recipe
 from gxevent.train.sources.digits import digits
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time, so that the same recordings make the same bytes
@@ -56,6 +63,26 @@ def accuracy_on(network: TernaryNetwork, path: Path, split: str = "test") -> flo
     return recordings.accuracy(TernaryModule(network).scores(recordings.frames))
 
 
+def take(path: Path, name: str, out: Path) -> TernaryNetwork:
+    """Write the network at ``path`` to ``out`` as that of the shipped recipe ``name``.
+
+    OptionError when its settings are not the recipe's, named by the first that differs.
+    """
+    network = load_network(path)
+    made, recipe = dict(network.provenance), load_recipe(name)
+    theirs, ours = from_settings(made["settings"], os.fspath(path)).settings(), recipe.settings()
+    for key in ours:
+        if key != "summary" and theirs[key] != ours[key]:
+            raise OptionError(f"{path}: was trained with {key} = {theirs[key]}, recipe {name!r} has {ours[key]}")
+    made["settings"] = ours
+    again = ["gxevent", "train", name, "--data", made["data"]["source"], "--out", f"{name}.gxn"]
+    if made["command"] != shlex.join(again):
+        made |= {"command": shlex.join(again), "made_by": made.get("made_by", made["command"])}
+    taken = replace(network, provenance=made)
+    save(taken, out)
+    return taken
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 1 when the files written do not give the accuracy they state."""
     from gxevent.train.training import train_recipe
@@ -67,10 +94,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--resume", type=Path, help="checkpoint to continue")
+    parser.add_argument("--take", type=Path, metavar="NETWORK", help="take in this network, trained by the recipe")
     options = parser.parse_args(arguments)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         path = options.out / f"{options.name}.gxn"
+        if options.take is not None:
+            take(options.take, options.name, path)
+            print(f"{path}: taken from {options.take}")
+            return 0
         result = train_recipe(
             options.name, options.data, path, epochs=options.epochs, seed=options.seed, resume=options.resume
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gxevent.cli.common import Output, example, names, output_options, table
+from gxevent.errors import OptionError
 
 if TYPE_CHECKING:
     from gxevent.train.training import TrainingResult
@@ -31,6 +32,13 @@ def _known() -> list[str]:
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, …; auto takes CUDA where there is one.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="CKPT", help="Continue from a checkpoint.")
 @click.option(
+    "--cross-validate",
+    "folds",
+    type=click.Path(path_type=Path),
+    metavar="JSON",
+    help="Train a network for each fold of the training part instead and write how they did; the same again goes on.",
+)
+@click.option(
     "--threads",
     type=click.IntRange(min=1),
     default=1,
@@ -49,6 +57,7 @@ def command(
     preset: str | None,
     device: str,
     resume: Path | None,
+    folds: Path | None,
     threads: int,
     output: Output,
 ) -> None:
@@ -68,6 +77,14 @@ def command(
         from gxevent.train.recipes import recipe_text
 
         output.show({"recipe": recipe, "toml": recipe_text(recipe)}, [recipe_text(recipe).rstrip()])
+        return
+    if folds is not None:
+        if out is not None or resume is not None:
+            raise OptionError("--cross-validate writes no network: leave out --out and --resume")
+        from gxevent.train.folds import cross_validate
+
+        found = cross_validate(recipe, data, folds, epochs, seed, device, output.quiet, threads, preset)
+        output.show(found.summary(), [f"last epoch   {found.line()}", f"wrote        {folds}"])
         return
     from gxevent.train.training import train_recipe
 

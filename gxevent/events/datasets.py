@@ -9,7 +9,8 @@ Layouts
 - IDX files in one folder or archive (MNIST layout: ``train-images-idx3-ubyte``, …, plain or gzip);
 - CIFAR-10's python or binary batches (``data_batch_1``, ``test_batch.bin`` …) in one folder or archive;
 - a CSV manifest with the columns ``path``, ``label`` and perhaps ``split``, paths relative to it;
-- one recording, without label.
+- one recording, without label;
+- a folder that holds nothing but one such archive, notes aside.
 
 A recording is one sample, however long: the encoder's window, or ``--window``, cuts it, and the scores of its windows
 add. ``tonic:NAME`` opens a data set of tonic (:mod:`gxevent.events.adapters`).
@@ -136,6 +137,8 @@ def open_dataset(
     if not path.exists():
         raise FormatError(f"{path}: no such file or folder")
     store = open_store(path)
+    if isinstance(store, Folder) and (inside := _only_archive(store)):
+        path, store = inside
     if store is not None and (found := find_idx(store.names)):
         chosen = _choose(tuple(found), split, path)
         images, labels = open_idx(store, found, chosen, path)
@@ -226,6 +229,15 @@ def _choose(present: tuple[str, ...], split: str | None, path: Path) -> tuple[st
         has = ", ".join(sorted(present)) or "no splits"
         raise OptionError(f"{path}: has no split {split!r}; it has {has}; choose one of them or 'all'")
     return (wanted,)
+
+
+def _only_archive(folder: Folder) -> tuple[Path, Store] | None:
+    """The archive that is all a folder holds beside notes, as data sets are fetched."""
+    names = [name for name in folder.names if not _ASIDE.search(name)]
+    if len(names) != 1 or "/" in names[0]:
+        return None
+    store = open_store(folder.path / names[0])
+    return None if store is None else (folder.path / names[0], store)
 
 
 def _labelled(store: Store, path: Path) -> tuple[list[Sample], dict[str, str]]:

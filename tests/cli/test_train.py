@@ -158,3 +158,13 @@ def test_ctrl_c_leaves_a_checkpoint_to_go_on_from(gxevent, recipe, pictures, tmp
         assert resumed.json[key] == whole[key]
     weights = [gx.load_network(path).layers[0].weight for path in (tmp_path / "whole.gxn", cut)]
     np.testing.assert_array_equal(*weights)
+
+
+def test_cross_validation(gxevent, recipe, pictures, tmp_path):
+    out = tmp_path / "folds.json"
+    answer = gxevent("train", recipe, "--data", pictures, "--cross-validate", out, "--json")
+    assert answer.status == 0, answer.err
+    assert len(answer.json["folds"]) == 4
+    assert sum(fold["samples"] for fold in answer.json["folds"]) == 48
+    assert "of 48 recordings held out" in gxevent("train", recipe, "--data", pictures, "--cross-validate", out).out
+    refused(gxevent("train", recipe, "--cross-validate", out, "--out", tmp_path / "x.gxn"), "--cross-validate", "--out")

@@ -82,6 +82,38 @@ def test_cifar_batches(tmp_path, kind):
     np.testing.assert_array_equal(open_dataset(archive).images(), images)
 
 
+def test_a_folder_that_holds_one_archive_is_that_archive(tmp_path):
+    (tmp_path / "unpacked").mkdir()
+    images, labels = cifar(tmp_path / "unpacked", "python")["test_batch"]
+    fetched = tmp_path / "fetched"
+    fetched.mkdir()
+    with tarfile.open(fetched / "cifar.tar.xz", "w:xz") as tar:
+        tar.add(tmp_path / "unpacked", "cifar-10-batches-py")
+    (fetched / "README.md").write_text("where it is from")
+    (fetched / "cifar.tar.xz.sha256").write_text("0" * 64)
+    data = open_dataset(fetched)
+    np.testing.assert_array_equal(data.images(), images)
+    assert [s.label for s in data.samples] == [f"class{i}" for i in labels]
+    assert data.source == str(fetched / "cifar.tar.xz")
+    # A second archive, or one in a deeper folder: which is meant is for the user to say.
+    (fetched / "more.tar.xz").write_bytes((fetched / "cifar.tar.xz").read_bytes())
+    with pytest.raises(
+        FormatError, match=r"2 of 2 files, such as cifar\.tar\.xz, have no label; open the archive itself"
+    ):
+        open_dataset(fetched)
+    (fetched / "more.tar.xz").unlink()
+    whole = (fetched / "cifar.tar.xz").read_bytes()
+    (fetched / "cifar.tar.xz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(FormatError, match=r"fetched/cifar\.tar\.xz: damaged or cut short archive"):
+        open_dataset(fetched)
+
+
+def test_a_folder_that_holds_one_recording_is_no_archive(tmp_path):
+    write_events(tmp_path / "a.npz", from_arrays([0, 1], [1, 2], [1, 2], [1, 0], 8, 8))
+    with pytest.raises(FormatError, match=r"a\.npz, have no label; expected split/label/file"):
+        open_dataset(tmp_path)
+
+
 class _Evil:
     def __reduce__(self):
         return print, ("this must not run",)

@@ -11,6 +11,7 @@ from gxevent.errors import OptionError  # noqa: E402
 from gxevent.train.dst import DST  # noqa: E402
 from gxevent.train.modules import DiscreteConv2d, DiscreteLinear, random_levels  # noqa: E402
 from gxevent.train.networks import TernaryModule  # noqa: E402
+from gxevent.train.recipes import LEARNING_RATES  # noqa: E402
 from gxevent.train.rules import RULES, adam  # noqa: E402
 from gxevent.train.topology import initial_network  # noqa: E402
 
@@ -80,7 +81,7 @@ def test_adam_steps_as_pytorch_does():
 @pytest.mark.parametrize("space", range(7))
 def test_learns_in_every_space(rule, space):
     layer = linear(1, 12, space)
-    optimizer = DST(layer, lr={"adam": 0.05, "residue": 0.1}.get(rule, 0.02), rule=rule, seed=2)
+    optimizer = DST(layer, lr={"adam": 0.05, "residue": 1.0}.get(rule, 0.02), rule=rule, seed=2)
     before = float((layer.weight().detach() - 1).square().mean())
     train_steps(layer, optimizer, 60)
     after = float((layer.weight().detach() - 1).square().mean())
@@ -211,3 +212,8 @@ def test_moving_during_backward_gives_the_same_and_holds_one_gradient(rule):
         sizes = [layer.levels.numel() * 4 for layer in model.discrete_layers()]
         assert optimizer.memory().gradients_peak == (max(sizes) if in_backward else sum(sizes))
     assert all(torch.equal(a, b) for a, b in zip(*made, strict=True))
+
+
+def test_default_learning_rates():
+    for rule, rate in LEARNING_RATES.items():
+        assert DST(linear(1, 4, 1), rule=rule).param_groups[0]["lr"] == rate

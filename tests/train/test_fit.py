@@ -10,10 +10,10 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch")
 
 from gxevent.errors import FormatError, OptionError  # noqa: E402
 from gxevent.train import checkpoint  # noqa: E402
-from gxevent.train.fit import Fit, TrainingError  # noqa: E402
+from gxevent.train.fit import Epoch, Fit, TrainingError  # noqa: E402
 from gxevent.train.frames import Recordings  # noqa: E402
 from gxevent.train.networks import to_network  # noqa: E402
-from gxevent.train.recipes import Recipe, override  # noqa: E402
+from gxevent.train.recipes import Recipe, from_settings, override  # noqa: E402
 
 RECIPE = msgspec.toml.decode(
     """
@@ -81,8 +81,6 @@ def test_learns(parts):
     run.run(quiet=True)
     assert run.best_accuracy >= 0.9
     assert run.history[-1].loss < run.history[0].loss
-    losses = [epoch.validation_loss for epoch in run.history]
-    assert losses[run.best_epoch - 1] == min(losses)
     assert run.validation.accuracy(run.model.scores(run.validation.frames)) == run.best_accuracy
 
 
@@ -94,6 +92,56 @@ def test_the_seed_decides(parts):
         torch.rand(3)  # the global generator plays no part
     assert_same(one, same)
     assert any((a != b).any() for a, b in zip(result(one)[0], result(other)[0], strict=True))
+
+
+def judged(parts, monkeypatch, losses, smooth):
+    """A run whose epochs have these validation losses."""
+    settings = RECIPE.settings()
+    settings["fit"] |= {"epochs": len(losses), "smooth": smooth}
+    run = Fit(from_settings(settings, "test"), *parts, CLASSES)
+
+    def epoch(number):
+        run.model.layers[-1].beta.data.fill_(number)  # so that each epoch's network can be told
+        return Epoch(number, 1.0, losses[number - 1], 0.5, 0.3, 0.3, 1.0)
+
+    monkeypatch.setattr(run, "_epoch", epoch)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("losses", "smooth", "kept"),
+    [
+        ((5.0, 1.0, 4.0, 2.0, 2.0, 2.0), 1, 2),  # the lucky one
+        ((5.0, 1.0, 4.0, 2.0, 2.0, 2.0), 3, 6),  # means 5, 3, 3.33, 2.33, 2.67, 2: the settled end
+        ((5.0, 2.0, 1.0, 2.0, 4.0, 5.0), 3, 4),  # means 5, 3.5, 2.67, 1.67, 2.33, 3.67: before it overfits
+        ((3.0, 3.0, 3.0, 3.0, 3.0, 3.0), 2, 6),  # among equals the last
+        ((2.0, 3.0, 1.0, 3.0, 3.0, 3.0), 99, 3),  # means 2, 2.5, 2, 2.25, 2.4, 2.5: as many as there are
+    ],
+)
+def test_the_epoch_kept_ends_the_lowest_mean_validation_loss(parts, monkeypatch, tmp_path, losses, smooth, kept):
+    whole = judged(parts, monkeypatch, losses, smooth)
+    whole.run(quiet=True)
+    assert whole.best_epoch == kept
+    assert whole.model.layers[-1].beta[0].item() == kept
+    for after in range(1, len(losses)):
+
+        def interrupt(epoch, after=after):
+            if epoch.epoch == after:
+                raise Stop
+
+        with pytest.raises(Stop):
+            judged(parts, monkeypatch, losses, smooth).run(tmp_path / "a.ckpt", quiet=True, on_epoch=interrupt)
+        resumed = judged(parts, monkeypatch, losses, smooth)
+        resumed.restore(tmp_path / "a.ckpt")
+        resumed.run(quiet=True)
+        assert resumed.best_epoch == kept
+        assert resumed.model.layers[-1].beta[0].item() == kept
+
+
+def test_a_checkpoint_of_another_way_to_choose_is_refused(parts, monkeypatch, tmp_path):
+    judged(parts, monkeypatch, (2.0, 1.0), 1).run(tmp_path / "a.ckpt", quiet=True)
+    with pytest.raises(OptionError, match="smooth"):
+        judged(parts, monkeypatch, (2.0, 1.0), 2).restore(tmp_path / "a.ckpt")
 
 
 class Stop(Exception):

@@ -3,7 +3,7 @@
 import pytest
 
 from gxevent.errors import FormatError, GxError, OptionError
-from gxevent.train.recipes import list_recipes, load_recipe, override
+from gxevent.train.recipes import LEARNING_RATES, from_settings, list_recipes, load_recipe, override
 
 MINIMAL = """
 name = "mine"
@@ -52,11 +52,28 @@ def test_override_leaves_the_rest():
             override(recipe, **wrong)
 
 
+def test_the_learning_rate_is_by_default_that_of_the_rule(write):
+    for rule, rate in LEARNING_RATES.items():
+        recipe = load_recipe(write(MINIMAL + f'[dst]\nrule = "{rule}"'))
+        assert recipe.dst.lr == recipe.settings()["dst"]["lr"] == rate
+        assert load_recipe(write(MINIMAL + f'[dst]\nrule = "{rule}"\nlr = 0.1')).dst.lr == 0.1
+
+
+def test_settings_kept_before_an_option_existed(write):
+    """What they did not say then, they meant as it was."""
+    settings = load_recipe(write(MINIMAL)).settings()
+    assert from_settings(settings, "here").settings() == settings
+    assert settings["fit"].pop("smooth") == 5
+    assert from_settings(settings, "here").fit.smooth == 1
+    assert "smooth" not in settings["fit"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("epochs = 3", "epochs = 3\nepoch = 4", r"unknown field `epoch` - at `\$\.fit`"),
         ("epochs = 3", 'epochs = "many"', r"Expected `int`, got `str` - at `\$\.fit\.epochs`"),
+        ("epochs = 3", "epochs = 3\nsmooth = 0", r">= 1 - at `\$\.fit\.smooth`"),
         ("epochs = 3", "epochs = 0", r">= 1 - at `\$\.fit\.epochs`"),
         ('kind = "digits"', 'kind = "letters"', r"letters"),
         ('kind = "digits"', 'kind = "digits"\nfold = 10', r"data\.fold: 10"),

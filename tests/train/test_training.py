@@ -3,16 +3,19 @@
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 
+from gxevent import files  # noqa: E402
 from gxevent.errors import CrosscheckError, OptionError  # noqa: E402
 from gxevent.events.datasets import open_dataset  # noqa: E402
 from gxevent.files import load_network, shipped  # noqa: E402
 from gxevent.train import train_recipe, training, zoo  # noqa: E402
+from gxevent.train.recipes import from_settings, load_recipe  # noqa: E402
 from gxevent.train.shelf import list_shelf  # noqa: E402
 from gxevent.train.sources import Data  # noqa: E402
 from tests.train.test_fit import CLASSES, patterns  # noqa: E402
@@ -144,9 +147,9 @@ def test_resume_takes_over_the_planned_epochs(tiny, tmp_path, monkeypatch):
 def test_the_command_kept_names_no_places(monkeypatch):
     monkeypatch.setattr(sys, "orig_argv", ["python", "/opt/bin/gxevent"])
     monkeypatch.setattr(sys, "argv", ["/opt/bin/gxevent", "train", "x", "--data", "/home/me/mnist", "--out", "a/b.gxn"])
-    assert training._command() == "gxevent train x --data mnist --out a/b.gxn"
+    assert training.command_line() == "gxevent train x --data mnist --out a/b.gxn"
     monkeypatch.setattr(sys, "orig_argv", ["/usr/bin/python3", "-m", "gxevent.train.zoo", "digits", "--out", "/x/zoo"])
-    assert training._command() == "python -m gxevent.train.zoo digits --out zoo"
+    assert training.command_line() == "python -m gxevent.train.zoo digits --out zoo"
 
 
 def test_nothing_is_written_without_out(tiny, tmp_path):
@@ -170,13 +173,6 @@ def test_bad_arguments_are_refused_before_training(tiny, tmp_path):
             train_recipe(recipe, quiet=True, **arguments)
 
 
-def test_cross_validation_trains_a_network_for_each_fold(tiny):
-    recipe, read = tiny
-    accuracies = training.cross_validate(recipe, epochs=2, quiet=True)
-    assert len(accuracies) == 4
-    assert read == []  # the test part is left alone
-
-
 def test_the_digits_of_the_zoo(tmp_path, capsys):
     """The real recipe for one epoch, and the recordings packed beside it, read back."""
     pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
@@ -192,6 +188,34 @@ def test_the_digits_of_the_zoo(tmp_path, capsys):
     zoo.pack_digits(tmp_path / "again.zip")
     assert packed.read_bytes() == (tmp_path / "again.zip").read_bytes()
     assert all(info.date_time == zoo._EPOCH for info in zipfile.ZipFile(packed).infolist())
+
+
+def test_a_network_made_from_a_copy_of_the_recipe_is_taken_in(tmp_path, capsys):
+    """Its command is then that of the recipe; how it was made is not forgotten. Nothing else changes."""
+    network = load_network(shipped("nmnist.gxn"))
+    made = network.provenance
+    settings = {**made["settings"], "summary": "mine", "fit": {**made["settings"]["fit"]}}
+    settings["fit"].pop("smooth", None)  # trained before there was such an option
+    by = "gxevent train copy.toml --data nmnist --out part.gxn --threads 1"
+    files.save(replace(network, provenance={**made, "settings": settings, "command": by}), tmp_path / "part.gxn")
+    for source in (tmp_path / "part.gxn", tmp_path / "zoo" / "nmnist.gxn"):  # taken in again, it stays as it is
+        assert zoo.main(["nmnist", "--out", str(tmp_path / "zoo"), "--take", str(source)]) == 0
+        taken = load_network(tmp_path / "zoo" / "nmnist.gxn")
+        assert taken.provenance["command"] == f"gxevent train nmnist --data {made['data']['source']} --out nmnist.gxn"
+        assert taken.provenance["made_by"] == by
+        assert from_settings(taken.provenance["settings"], "here") == load_recipe("nmnist")
+        assert taken.provenance["settings"]["fit"]["smooth"] == 1
+        kept = set(made) - {"command", "made_by", "settings"}
+        assert {key: taken.provenance[key] for key in kept} == {key: made[key] for key in kept}
+        for one, other in zip(network.layers, taken.layers, strict=True):
+            for name, array in one.arrays().items():
+                np.testing.assert_array_equal(array, other.arrays()[name])
+    settings["fit"]["epochs"] += 1
+    files.save(replace(network, provenance={**made, "settings": settings}), tmp_path / "part.gxn")
+    before = (tmp_path / "zoo" / "nmnist.gxn").read_bytes()
+    assert zoo.main(["nmnist", "--out", str(tmp_path / "zoo"), "--take", str(tmp_path / "part.gxn")]) == 2
+    assert "was trained with fit = " in capsys.readouterr().err
+    assert (tmp_path / "zoo" / "nmnist.gxn").read_bytes() == before
 
 
 def test_the_zoo_reports_errors_in_one_line(tmp_path, capsys):
