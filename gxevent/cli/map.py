@@ -11,8 +11,7 @@ from gxevent.cli.common import Output, example, output_options, table
 
 if TYPE_CHECKING:
     from gxevent.graph import EventGraph
-    from gxevent.mapping import Activity, Mapping
-    from gxevent.mapping.frames import Frames
+    from gxevent.mapping import Activity
     from gxevent.mapping.study import Point
 
 
@@ -63,6 +62,11 @@ if TYPE_CHECKING:
     help="Write the mapping (MAP.json), a study's table (.json or .csv), or what is exported.",
 )
 @click.option("--figures", type=click.Path(path_type=Path), metavar="DIR", help="Write a study's figures (PNG).")
+@click.option(
+    "--cluster",
+    metavar="tcp://HOST:PORT|local:K",
+    help="Map and simulate on the workers of a Dask scheduler, or on K processes of this machine.",
+)
 @click.option("--check", type=click.Path(path_type=Path), metavar="MAP.json", help="Check a mapping instead.")
 @click.option("--export", type=click.Path(path_type=Path), metavar="MAP.json", help="Export a mapping instead.")
 @click.option("--to", "fmt", type=click.Choice(["graphml", "sanafe", "neucons"]), help="Format of --export.")
@@ -82,6 +86,7 @@ def command(
     samples: int,
     target: Path | None,
     figures: Path | None,
+    cluster: str | None,
     check: Path | None,
     export: Path | None,
     fmt: str | None,
@@ -95,6 +100,8 @@ def command(
     (a folder), a NeuCoNS netlist; the latter two need GRAPH. Exit status 1 when a check fails or a chip cannot hold the
     network.
     """
+    if cluster and (check or export):
+        raise click.UsageError("--cluster is for mapping, not with --check or --export")
     if check:
         return _check(check, graph, output)
     if export:
@@ -111,9 +118,8 @@ def command(
         raise click.UsageError("--figures draws a study: name several chips or methods, and --samples")
     _check_folder(target)
     options = {"seed": seed, "budget": budget, "cores": cores, "balance": balance, "rise": rise / 100}
-    return _study(
-        graph, runs, activity, limit, save_activity, 0 if single else samples, options, target, figures, output
-    )
+    samples = 0 if single else samples
+    return _study(graph, runs, activity, limit, save_activity, samples, options, target, figures, cluster, output)
 
 
 def _check_folder(target: Path | None) -> None:
@@ -134,34 +140,28 @@ def _study(
     options: dict[str, Any],
     target: Path | None,
     figures: Path | None,
+    cluster: str | None,
     output: Output,
 ) -> int:
     from gxevent import files
     from gxevent.mapping import load_chip, study
-    from gxevent.mapping.frames import open_frames
     from gxevent.mapping.partition import checked_method
+    from gxevent.mapping.sweep import sweep
 
     specs = [(load_chip(chip), checked_method(method)) for chip, method in runs]  # before anything takes time
     graph = files.load_graph(path)
     weights = _activity(graph, activity, limit, output)
     if save_activity:
         weights.save(save_activity)
+    where = {"data": activity, "samples": samples, "cluster": cluster}
+    unit = ("point", len(specs)) if cluster else ("step", None)
+    with output.progress(unit[1], "mapping", unit[0]) as bar:
 
-    def frames(mapping: Mapping) -> Frames:
-        return open_frames(mapping, activity, graph, samples)
+        def step(what: str) -> None:
+            bar.set_description_str(what, refresh=False)
+            bar.update()
 
-    points = []
-    with output.progress(None, "mapping", "step") as bar:
-        for chip, method in specs:
-
-            def step(what: str, name: str = f"{chip.name}, {method}") -> None:
-                bar.set_description_str(f"{name}: {what}", refresh=False)
-                bar.update()
-
-            made = study.study_point(
-                graph, chip, method, weights, frames if samples else None, progress=step, **options
-            )
-            points.append(made)
+        points = sweep(graph, specs, weights, **where, progress=step, **options)
     _write(points, target)
     lines = _lines(points, weights.line())
     if figures:

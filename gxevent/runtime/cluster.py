@@ -14,6 +14,7 @@ import contextlib
 import logging
 import re
 import signal
+import socket
 import threading
 import time
 import uuid
@@ -181,6 +182,13 @@ class Cluster:
             raise MissingExtraError(
                 f"{self.address}: a worker lacks the package {error.name!r}: install the same gxevent there"
             ) from error
+
+
+def worker_name() -> str:
+    """The worker that this runs on, for messages."""
+    import distributed
+
+    return f"worker {distributed.get_worker().address} on {socket.gethostname()}"
 
 
 def _itself(value: Any) -> Any:

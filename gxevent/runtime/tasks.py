@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 import uuid
@@ -14,7 +13,7 @@ from gxevent import __version__
 from gxevent.errors import FormatError, GxError, OptionError
 from gxevent.events import DataSet, Sample, open_dataset
 from gxevent.graph import EventGraph
-from gxevent.runtime.cluster import Cluster
+from gxevent.runtime.cluster import Cluster, worker_name
 from gxevent.runtime.run import Runner, Settings
 from gxevent.runtime.spool import TracePart
 from gxevent.runtime.tally import Part
@@ -102,11 +101,13 @@ class TaskSize:
 def _run_task(samples: tuple[Sample, ...], graph: EventGraph, job: Job) -> Done:
     """Runs on a worker."""
     if job.version != __version__:
-        raise FormatError(f"{_here()}: has gxevent {__version__}, the run began with {job.version}: install the same")
+        raise FormatError(
+            f"{worker_name()}: has gxevent {__version__}, the run began with {job.version}: install the same"
+        )
     data = _worker.data_of(job)
     for sample in samples:
         if sample.id not in data.ids:
-            raise FormatError(f"{_here()}: {job.source} has no sample {sample.id} there; {SHARED}")
+            raise FormatError(f"{worker_name()}: {job.source} has no sample {sample.id} there; {SHARED}")
     runner = _worker.runner_of(job, graph)
     begun = time.perf_counter()
     made = list(runner.run(replace(data.dataset, samples=samples)))
@@ -134,7 +135,7 @@ class _Worker:
                 try:
                     dataset = open_dataset(job.source, split="all")
                 except GxError as error:
-                    raise type(error)(f"{_here()}: {error}; {SHARED}") from error
+                    raise type(error)(f"{worker_name()}: {error}; {SHARED}") from error
                 self._data = job.name, _Data(dataset, frozenset(s.id for s in dataset.samples))
             return self._data[1]
 
@@ -146,9 +147,3 @@ class _Worker:
 
 
 _worker = _Worker()
-
-
-def _here() -> str:
-    from distributed import get_worker
-
-    return f"worker {get_worker().address} on {socket.gethostname()}"
