@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gxevent.bench import goals, results
+from gxevent.bench import results
+from gxevent.bench.page import page
 from gxevent.errors import MissingExtraError
 from gxevent.store import atomic_write
 
@@ -13,7 +14,7 @@ def write_all(found: results.Results, folder: Path) -> list[Path]:
     """Write what there is to write into a folder, which is made (the plot only where matplotlib is installed)."""
     paths = [*results.write(found, folder), folder / "bench.md"]
     with atomic_write(paths[-1]) as file:
-        file.write(goals.markdown(found).encode())
+        file.write(page(found).encode())
     try:
         from gxevent.bench.plots import figure
 

@@ -1,4 +1,4 @@
-"""What the gate units are to reach beside their peers, and the Markdown that shows it next to what was measured."""
+"""What the gate units are to reach beside their peers, next to what was measured, as Markdown."""
 
 from __future__ import annotations
 
@@ -57,14 +57,13 @@ def fastest(rows: Iterable[Row], goal: Goal, share: float) -> Row | None:
     return min(found, key=lambda row: row.ratio or 0.0, default=None)
 
 
-def markdown(results: Results) -> str:
-    """The goals beside what was measured, the price of counting, and how it was measured."""
-    lines = _header(["workload", "peer", *(f"{share:.0%} active" for share in SHARES)])
+def beside_measured(results: Results) -> list[str]:
+    """The goals beside what was measured."""
+    lines = header(["workload", "peer", *(f"{share:.0%} active" for share in SHARES)])
     for goal in GOALS:
         cells = [_cell(goal, i, fastest(results.rows, goal, share)) for i, share in enumerate(SHARES)]
-        lines.append(_line([goal.workload, goal.peer, *cells]))
-    lines += ["", *_counting(results.rows), "", *_method(results)]
-    return "\n".join(lines) + "\n"
+        lines.append(line([goal.workload, goal.peer, *cells]))
+    return lines
 
 
 def _cell(goal: Goal, i: int, row: Row | None) -> str:
@@ -76,12 +75,12 @@ def _cell(goal: Goal, i: int, row: Row | None) -> str:
     return f"**{value}**, {said}" if asked and (row.ratio or 0) >= asked else f"{value}, {said}"
 
 
-def _counting(rows: Sequence[Row]) -> list[str]:
+def counting(rows: Sequence[Row]) -> list[str]:
     """Counting events and open gates beside not counting, one line a workload."""
     counted = [row for row in rows if row.peer == COUNTING]
     if not counted:
         return []
-    lines = _header(["workload", "active", "us a sample", "with counting", "time with counting / without"])
+    lines = header(["workload", "active", "us a sample", "with counting", "time with counting / without"])
     for row in counted:
         name = f"{row.network}, batch {row.batch}, {row.threads} thread{'s' * (row.threads > 1)}"
         cells = [
@@ -91,11 +90,11 @@ def _counting(rows: Sequence[Row]) -> list[str]:
             microseconds(row.us),
             f"{row.ratio:.2f} ({_range(row)})",
         ]
-        lines.append(_line(cells))
+        lines.append(line(cells))
     return lines
 
 
-def _method(results: Results) -> list[str]:
+def method(results: Results) -> list[str]:
     machine = results.machine
     versions = ", ".join(f"{name} {version}" for name, version in machine.get("versions", {}).items())
     rounds = min((row.rounds for row in results.rows), default=0)
@@ -106,11 +105,11 @@ def _method(results: Results) -> list[str]:
     ]
 
 
-def _header(names: list[str]) -> list[str]:
-    return [_line(names), "|" + "---|" * len(names)]
+def header(names: Sequence[str]) -> list[str]:
+    return [line(names), "|" + "---|" * len(names)]
 
 
-def _line(cells: Sequence[str]) -> str:
+def line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 

@@ -50,7 +50,7 @@ def _numbers(text: str | None, option: str, kind: type = int) -> tuple | None:
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="BENCH.json",
-    help="Measure nothing: print the goals beside earlier measurements (may be given several times), in Markdown.",
+    help="Measure nothing: print earlier measurements (may be given several times) beside the goals, in Markdown.",
 )
 @output_options
 def command(
@@ -75,9 +75,10 @@ def command(
     the others run the plain ReLU network, or one time step of a spiking network, of the same shape.
     """
     if markdown:
-        from gxevent.bench import goals, join, read
+        from gxevent.bench import join, read
+        from gxevent.bench.page import page
 
-        print(goals.markdown(join([read(path) for path in markdown])), end="")
+        print(page(join([read(path) for path in markdown])), end="")
         return 0
     from gxevent.bench import bench, write
     from gxevent.bench.peers import registry

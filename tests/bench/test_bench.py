@@ -10,6 +10,7 @@ import pytest
 
 from gxevent.bench import Settings, bench, goals, read, results
 from gxevent.bench.files import write_all
+from gxevent.bench.page import page
 from gxevent.bench.peers import registry
 from gxevent.bench.peers.base import Contestant, Peer
 from gxevent.bench.runner import environment, plan
@@ -97,13 +98,42 @@ def test_markdown_sets_goals_beside_the_fastest_peer():
             row(peer="gxevent counting", ratio=1.05, us=1.05, ratio_low=1.04, ratio_high=1.06),
         ],
     )
-    lines = goals.markdown(found).splitlines()
+    lines = page(found).splitlines()
     mlp = next(line for line in lines if line.startswith("| MLP 784-512-512-10, batch 1 |"))
     assert "| 40x (38-42), goal 45x | **31x (30-32)**, goal 30x | goal 18x: not measured |" in mlp
     assert "| goal 115x: not measured |" in lines[3]  # other sums are no measurement
     assert "| mlp, batch 1, 1 thread | 5% | 1 | 1.05 | 1.05 (1.04-1.06) |" in lines
     assert lines[-1].startswith("Median ratio (middle half) of 20 interleaved rounds")
-    assert len([line for line in lines if line.startswith("|")]) == 2 + len(goals.GOALS) + 3
+    grid = lines[lines.index("### mlp, batch 1") + 2 :][:4]
+    assert grid == [
+        "|  | 5% active | 20% active |",
+        "|---|---|---|",
+        "| onnxruntime int8 static | 40x | 31x |",
+        "| onnxruntime int8 dynamic | 50x | - |",
+    ]
+
+
+def test_page_shows_shipped_networks_sizes_and_threads():
+    ours = {"peer": "gxevent", "family": "gxevent", "ratio": None}
+    found = results.Results(
+        rows=[
+            row(network="zoo:digits", activity=None, measured=0.41, us=8.0, **ours),
+            row(network="zoo:digits", activity=None, measured=0.41, peer="onnxruntime fp32", ratio=9.0),
+            *(row(network=n, activity=0.2, us=us, **ours) for n, us in (("1024", 1.6), ("128", 0.9))),
+            row(network="128", activity=0.2, peer="onnxruntime fp32", ratio=21.0),
+            row(network="1024", activity=0.2, batch=256, wall_us=2.0, **ours),
+            row(network="1024", activity=0.2, batch=256, threads=2, wall_us=1.1, **ours),
+        ]
+    )
+    lines = page(found).splitlines()
+    at = lines.index("### The shipped networks at their own activity")
+    assert lines[at + 2] == "|  | digits, 41% active, batch 1 |"
+    assert lines[at + 4 : at + 6] == ["| gxevent | 8 us |", "| onnxruntime fp32 | 9.0x |"]
+    at = lines.index("### Time against layer size")
+    assert lines[at + 2] == "|  | 128x128 | 1024x1024 |"
+    assert lines[at + 4 : at + 6] == ["| gxevent | 0.9 us | 1.6 us |", "| onnxruntime fp32 | 21x | - |"]
+    at = lines.index("### Two threads and more")
+    assert lines[at + 4] == "| 1024 | 256 | 20% | 2 | 1.1 | 1.82x |"
 
 
 def test_goals_name_peers_that_there_are():
