@@ -226,7 +226,7 @@ def _provenance(recipe: Recipe, data: Data, fit: Fit) -> dict[str, Any]:
 def command_line() -> str:
     """The command line without the places that its programs and files lie at: only names are of use to others."""
     words = sys.orig_argv
-    words = ["python", *words[words.index("-m") :]] if "-m" in words[:4] else sys.argv
+    words = ["python", *words[words.index("-m") :]] if "-m" in words[:4] else [Path(sys.argv[0]).name, *sys.argv[1:]]
     return shlex.join([Path(word).name if Path(word).is_absolute() else word for word in words])
 
 

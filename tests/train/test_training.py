@@ -148,6 +148,8 @@ def test_the_command_kept_names_no_places(monkeypatch):
     monkeypatch.setattr(sys, "orig_argv", ["python", "/opt/bin/gxevent"])
     monkeypatch.setattr(sys, "argv", ["/opt/bin/gxevent", "train", "x", "--data", "/home/me/mnist", "--out", "a/b.gxn"])
     assert training.command_line() == "gxevent train x --data mnist --out a/b.gxn"
+    monkeypatch.setattr(sys, "argv", [".venv/bin/gxevent", "train", "x", "--out", "a/b.gxn"])
+    assert training.command_line() == "gxevent train x --out a/b.gxn"
     monkeypatch.setattr(sys, "orig_argv", ["/usr/bin/python3", "-m", "gxevent.train.zoo", "digits", "--out", "/x/zoo"])
     assert training.command_line() == "python -m gxevent.train.zoo digits --out zoo"
 
