@@ -403,6 +403,35 @@ def test_mtkahypar_where_it_is_installed(digits):
     assert msgspec.json.encode(first) == msgspec.json.encode(second)
 
 
+def test_a_partition_spreads_the_receiving_work(images):
+    """By Mt-KaHyPar, with weights that count it too; the search then keeps it, and a last stage lowers it further."""
+    pytest.importorskip("mtkahypar", reason="needs the extra mapping")
+    from gxevent.mapping.partition import even_work, partition
+    from gxevent.mapping.problem import Problem
+    from gxevent.mapping.search import Cores, Searcher, State
+
+    made = chip(6, 6, neurons=50)
+    problem = Problem.of(images, made, uniform_activity(images))
+    used = Cores.near_port(made, 30, True)
+    aim, searcher = even_work(problem, used), Searcher(problem, used, 0)
+    joins = [p.rule.connections()[2] for p in images.projections.values() if p.rule.weighted]
+    assert problem.work.sum() == sum(np.count_nonzero(level) for level in joins)
+    assert problem.work.max() < aim < problem.work.sum() / 4
+
+    def busiest(work: float | None) -> float:
+        state = State(partition(problem, used, "hypergraph", 0, work)[0], searcher.first_slots())
+        return np.bincount(state.core, weights=problem.work)[:30].max()
+
+    assert busiest(aim) < 1.05 * aim
+    assert busiest(aim) < 0.9 * busiest(None)
+    plain, kept, further = (
+        map_graph(images, made, budget=0.3, cores=30, **options).traffic["busiest_receiving"]["work"]
+        for options in ({"balance": "off"}, {}, {"rise": 0.3})
+    )
+    assert further < kept < 0.95 * plain
+    assert even_work(problem, Cores.near_port(made, 1, True)) is None
+
+
 def test_core_graph_and_activity_of_a_kind():
     activity = Activity("measured", "x", 2, "s", {"input": np.array([1, 2])})
     assert "measured unit by unit over 2 frames" in activity.line()
