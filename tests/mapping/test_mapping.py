@@ -238,6 +238,25 @@ def test_kinds_of_cores_run_kinds_of_layers(digits):
         map_graph(line_graph(), chip(2, 1, layers=["conv"]))
 
 
+def test_a_payload_of_input_events_alone():
+    """Graded input of 8 bits where only the first layer takes them (Akida); graded layers are another matter."""
+    level = np.ones((6, 10), np.int8)
+    layers = [gx.Dense(level), gx.Activation(), gx.Dense(level.T[:4, :6]), gx.Activation(levels=7)]
+    layers += [gx.Dense(np.ones((2, 4), np.int8))]
+    graded = gx.compile(gx.TernaryNetwork((10,), None, layers, input_levels=7))
+    plain = gx.compile(gx.TernaryNetwork((10,), None, layers[:3], input_levels=7))
+    first = chip(4, 1, neurons=3, payload=4, payload_input=8)
+    mapping = map_graph(plain, first, method="sequential", budget=0)
+    assert check_mapping(mapping, plain) == []
+    assert map_graph(plain, load_chip("akida"), method="sequential", budget=0).cores
+    with pytest.raises(Infeasible, match=r"'input': payload: .* need 8 bits, a packet carries 4: encode the input"):
+        map_graph(plain, chip(4, 1, neurons=3, payload=4))
+    with pytest.raises(Infeasible, match=r"'dense2': payload: .* need 8 bits, a packet carries 4: train it with fewer"):
+        map_graph(graded, first)
+    mapping.chip["events"]["payload_input"]["value"] = 7
+    assert any("'input': payload: packets need 8 bits, have 7" in problem for problem in check_mapping(mapping))
+
+
 def test_memory_rules_by_hand():
     """Two axons of 5 synapses: blocks of 4 and 1, 10 + 4 * 8 = 42 -> 64 bits and 18 -> 32 bits; 192 in all."""
     packing = {
