@@ -41,10 +41,9 @@ if TYPE_CHECKING:
 @click.option(
     "--rise",
     type=click.FloatRange(min=0),
-    default=9.0,
-    show_default=True,
+    show_default="9; 0 after Mt-KaHyPar, which balances itself",
     metavar="PERCENT",
-    help="Traffic that balancing may cost.",
+    help="Traffic that a last stage may spend on balancing.",
 )
 @click.option(
     "--samples",
@@ -82,7 +81,7 @@ def command(
     budget: float,
     cores: int | None,
     balance: str,
-    rise: float,
+    rise: float | None,
     samples: int,
     target: Path | None,
     figures: Path | None,
@@ -117,7 +116,13 @@ def command(
     if figures and (single or not samples):
         raise click.UsageError("--figures draws a study: name several chips or methods, and --samples")
     _check_folder(target)
-    options = {"seed": seed, "budget": budget, "cores": cores, "balance": balance, "rise": rise / 100}
+    options = {
+        "seed": seed,
+        "budget": budget,
+        "cores": cores,
+        "balance": balance,
+        "rise": None if rise is None else rise / 100,
+    }
     samples = 0 if single else samples
     return _study(graph, runs, activity, limit, save_activity, samples, options, target, figures, cluster, output)
 

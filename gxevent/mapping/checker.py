@@ -208,9 +208,11 @@ class _Check:
     # ---------------------------------------------------------------------------------------------------- routes
 
     def payload(self) -> Iterator[str]:
-        have = whole(self.chip.events.payload)
+        events = self.chip.events
         for name, routes in self.mapping.routes.items():
             bits = self.population[name].bits
+            own = events.payload_input if self.population[name].role == "input" else None
+            have = whole(events.payload if own is None else own)
             if routes and bits > have:
                 yield f"layer {name!r}: payload: packets need {bits} bits, have {have}: keep readers on its cores"
 

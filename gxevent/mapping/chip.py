@@ -57,6 +57,8 @@ class Events(_Table):
 
     payload
         Bits a packet carries beside its address. Sums and graded levels travel only where they fit.
+    payload_input
+        The same for input events, where the first layer takes more (or fewer).
     neurons_per_unit, axons_per_input
         How many a unit with ternary output, and an input with ternary events and weights, takes up.
     """
@@ -64,6 +66,7 @@ class Events(_Table):
     payload: Memory
     neurons_per_unit: Count
     axons_per_input: Count
+    payload_input: Memory | None = None
 
 
 class Packing(_Table):
@@ -181,6 +184,11 @@ class Chip(_Table):
     def core_count(self) -> int:
         """Cores of all kinds."""
         return sum(whole(core.count) for core in self.cores)
+
+    def payload(self, role: str) -> int:
+        """Bits that a packet of a population of this role carries beside its address."""
+        own = self.events.payload_input if role == "input" else None
+        return whole(self.events.payload if own is None else own)
 
     def core_kinds(self) -> list[int]:
         """Index into ``cores`` for every core number, in order."""

@@ -39,7 +39,7 @@ def infeasible(graph: EventGraph, chip: Chip) -> list[str]:
 
 
 def _fan_in(graph: EventGraph, chip: Chip) -> list[str]:
-    room, payload = fan_in_room(chip), whole(chip.events.payload)
+    room, payload = fan_in_room(chip), chip.payload("sum")
     problems = []
     for p in graph.projections.values():
         need = fan_in(graph, p) if p.rule.weighted else 0
@@ -92,13 +92,12 @@ def _operations(graph: EventGraph, chip: Chip) -> list[str]:
 
 
 def _payload(graph: EventGraph, chip: Chip) -> list[str]:
-    payload = whole(chip.events.payload)
     problems = []
     for name, p in graph.populations.items():
-        bits = packet_bits(graph, name)
+        bits, payload = packet_bits(graph, name), chip.payload(p.role)
         if p.sends_events and bits > payload:
+            remedy = "encode the input as ternary events" if p.role == "input" else "train it with fewer levels"
             problems.append(
-                f"layer {name!r}: payload: levels up to {p.top} need {bits} bits, a packet carries {payload}: "
-                "encode the input as ternary events"
+                f"layer {name!r}: payload: levels up to {p.top} need {bits} bits, a packet carries {payload}: {remedy}"
             )
     return problems

@@ -15,9 +15,9 @@ from gxevent.mapping.checker import check_mapping
 from gxevent.mapping.chip import Chip
 from gxevent.mapping.feasibility import Infeasible, infeasible
 from gxevent.mapping.mapping import PORT, Mapping, Settings
-from gxevent.mapping.partition import checked_method, partition
+from gxevent.mapping.partition import checked_method, even_work, partition
 from gxevent.mapping.problem import Problem
-from gxevent.mapping.search import BALANCES, RISE, Cores, Searcher, State
+from gxevent.mapping.search import BALANCES, CAP, RISE, Cores, Searcher, State
 from gxevent.mapping.split import apply_splits, plan_splits
 
 FILL = 0.95
@@ -34,7 +34,7 @@ def map_graph(
     budget: float = 6.0,
     cores: int | None = None,
     balance: str = "core",
-    rise: float = RISE,
+    rise: float | None = None,
     progress: Callable[[str], Any] | None = None,
 ) -> Mapping:
     """Map a graph onto a chip. The same arguments give the same mapping.
@@ -50,10 +50,11 @@ def map_graph(
     cores
         Number of cores to use; by default as few as fit.
     balance
-        "core" lowers the busiest receiving core at the end; "step" the busiest of each layer's step, which together
-        bound the latency of a frame; "off" neither.
+        "core" lowers the busiest receiving core; "step" the busiest of each layer's step, which together bound the
+        latency of a frame; "off" neither.
     rise
-        Traffic that this may cost, as a share of what was found without.
+        Traffic that a last stage may spend on this, as a share of what was found before. By default 9 %; none after
+        Mt-KaHyPar for "core", which has spread the receiving work by then.
 
     Raises Infeasible (a CapacityError) listing everything that does not fit, OptionError for options that do not exist.
     """
@@ -62,7 +63,7 @@ def map_graph(
         raise OptionError(f"cores: expected 1 … {chip.core_count} on {chip.name}, got {cores}")
     if balance not in BALANCES:
         raise OptionError(f"balance: expected one of {', '.join(BALANCES)}, got {balance!r}")
-    if not 0 <= rise < 100:
+    if rise is not None and not 0 <= rise < 100:
         raise OptionError(f"rise: expected a share of the traffic from 0, got {rise:g}")
     say = progress or (lambda _: None)
     activity = activity or uniform_activity(graph)
@@ -95,11 +96,12 @@ class _Pipeline:
         seed: int,
         budget: float,
         balance: str = "off",
-        rise: float = RISE,
+        rise: float | None = None,
         say: Callable[[str], Any] = lambda _: None,
     ) -> None:
         self.problem, self.method, self.seed = problem, method, seed
         self.budget, self.balance, self.rise, self.say = budget, balance, rise, say
+        self.cap: float | None = None  # receiving work of a core, where the partition was made to keep to one
 
     def run(self, cores: int | None) -> tuple[Cores, State, str]:
         chip, problem = self.problem.chip, self.problem
@@ -114,15 +116,17 @@ class _Pipeline:
                 break
             count = min(int(count * 1.15) + 1, chip.core_count)
         if self.method == "hypergraph":  # the better partitioner takes its time: only once the cores are counted
-            better, called = self._first(used, self.method)
+            even = even_work(problem, used) if self.balance == "core" else None
+            better, called = self._first(used, self.method, even)
             if called != name and self._settle(used, better):
                 state, name, settled = better, called, True
+                self.cap = even and CAP * even
         if self.budget > 0 and settled and not problem.large:
             state = self._improve(used, state)
         return used, state, name
 
-    def _first(self, used: Cores, method: str) -> tuple[State, str]:
-        core, name = partition(self.problem, used, method, self.seed)
+    def _first(self, used: Cores, method: str, work: float | None = None) -> tuple[State, str]:
+        core, name = partition(self.problem, used, method, self.seed, work)
         return State(core, np.arange(len(used) + used.port, dtype=np.int32)), name
 
     def _settle(self, used: Cores, state: State) -> bool:
@@ -157,11 +161,10 @@ class _Pipeline:
     def _improve(self, used: Cores, state: State) -> State:
         searcher = Searcher(self.problem, used, self.seed + 1)
         movable = self.problem.chip.granularity != "layer"
-        if self.balance == "off" or not movable:
-            self.say("annealing")
-            searcher.anneal(state, self.budget, vertices=movable)
-            return state
         self.say("annealing")
-        searcher.anneal(state, 0.6 * self.budget)
+        done = self.balance == "off" or not movable or (self.cap is not None and self.rise is None)
+        searcher.anneal(state, self.budget * (1.0 if done else 0.6), vertices=movable, cap=self.cap)
+        if done:
+            return state
         self.say("balancing the receiving cores")
-        return searcher.balance(state, 0.4 * self.budget, self.rise, self.balance)
+        return searcher.balance(state, 0.4 * self.budget, RISE if self.rise is None else self.rise, self.balance)

@@ -20,6 +20,9 @@ METHODS = ("sequential", "tiles", "hypergraph", "grown")
 
 Ints = NDArray[np.int32]
 
+EVEN = 0.15
+"""Share of the room that limits leave which a partition gives up to spread receiving work."""
+
 
 def checked_method(method: str) -> str:
     """The method, or an OptionError that names those there are."""
@@ -28,12 +31,12 @@ def checked_method(method: str) -> str:
     return method
 
 
-def partition(problem: Problem, cores: Cores, method: str, seed: int) -> tuple[Ints, str]:
+def partition(problem: Problem, cores: Cores, method: str, seed: int, work: float | None = None) -> tuple[Ints, str]:
     """Core of each vertex, int32 (vertices,), and the name of the partitioner that made it.
 
     ``sequential``: units in order. ``tiles``: the same part of every image on one core, by recursive bisection of
     units and mesh alike. ``hypergraph``: least connectivity, by Mt-KaHyPar (deterministic) where it is installed, else
-    by growing cores along shared events.
+    by growing cores along shared events. Mt-KaHyPar also keeps the receiving work of a core near ``work``, if given.
     """
     if problem.chip.granularity == "layer":
         return whole_layers(problem, cores), "one layer a core"
@@ -48,7 +51,7 @@ def partition(problem: Problem, cores: Cores, method: str, seed: int) -> tuple[I
     elif problem.large:
         raise CapacityError("too many synapses for a hypergraph: use the method tiles")
     elif problem.chip.granularity == "unit" and mtkahypar() is not None and len(cores) > 1:
-        core, name = _mtkahypar(problem, cores, seed), "Mt-KaHyPar, deterministic"
+        core, name = _mtkahypar(problem, cores, seed, work), "Mt-KaHyPar, deterministic"
     else:
         core, name = _grown(problem, cores, seed), "grown along shared events"
     return _complete(problem, cores, core), name
@@ -165,7 +168,7 @@ def mtkahypar() -> Any:
     return package, package.initialize(1)
 
 
-def _mtkahypar(problem: Problem, cores: Cores, seed: int) -> Ints:
+def _mtkahypar(problem: Problem, cores: Cores, seed: int, work: float | None) -> Ints:
     """Least connectivity (km1) with balanced weights; the seed renumbers the vertices."""
     package, session = mtkahypar()
     arrays = _arrays(problem, cores)
@@ -174,7 +177,7 @@ def _mtkahypar(problem: Problem, cores: Cores, seed: int) -> Ints:
     number = np.full(problem.count, -1, np.int64)
     number[mixed] = np.arange(len(mixed))
     edges, weights = _edges(arrays, number)
-    node, slack = _node_weights(problem, arrays, len(cores), mixed)
+    node, slack = _node_weights(problem, arrays, len(cores), mixed, work)
     context = session.context_from_preset(package.PresetType.DETERMINISTIC)
     context.set_partitioning_parameters(len(cores), slack, package.Objective.KM1)
     context.logging = False
@@ -216,16 +219,45 @@ def _edges(arrays: dict[str, Any], number: NDArray[np.int64]) -> tuple[list[list
     return edges, weights
 
 
-def _node_weights(problem: Problem, arrays: dict[str, Any], cores: int, order: NDArray) -> tuple[list[int], float]:
+def _node_weights(
+    problem: Problem, arrays: dict[str, Any], cores: int, order: NDArray, work: float | None
+) -> tuple[list[int], float]:
     """One weight a vertex, the scarcest of its needs, and the imbalance that the limits leave."""
-    neurons, _, _, memory = (int(limit) for limit in arrays["limit"][0])
-    share = problem.size[order] / neurons
-    if memory < NO_LIMIT:
-        share = np.maximum(share, problem.memory[order] / max(memory, 1))
-    scale = neurons if memory == NO_LIMIT else 1000 * neurons
+    share = _shares(problem, arrays)[order]
+    if work is not None:
+        share = np.maximum(share, problem.work[order] / work)
+    neurons, plain = int(arrays["limit"][0, 0]), work is None and arrays["limit"][0, 3] == NO_LIMIT
+    scale = neurons if plain else 1000 * neurons
     node = np.maximum(np.round(share * scale).astype(np.int64), 1)
     slack = scale * cores / node.sum() - 1
     return node.tolist(), float(min(max(slack * 0.999, 0.005), 0.3))
+
+
+def _shares(problem: Problem, arrays: dict[str, Any]) -> NDArray[np.float64]:
+    """Share of a core that each vertex takes, by neurons or memory, (vertices,)."""
+    neurons, _, _, memory = (int(limit) for limit in arrays["limit"][0])
+    share = problem.size / neurons
+    return share if memory >= NO_LIMIT else np.maximum(share, problem.memory / max(memory, 1))
+
+
+def even_work(problem: Problem, cores: Cores) -> float | None:
+    """Receiving work that a core may have so that vertices, each weighted by its share of that too, still fit.
+
+    ``EVEN`` of the room that limits leave is given up for it. None where they leave none.
+    """
+    movable = problem.fixed == 0
+    share, work = _shares(problem, _arrays(problem, cores))[movable], problem.work[movable]
+    room = len(cores) - share.sum()
+    if room <= 0 or not work.any() or len(cores) < 2:
+        return None
+    low, high = 1.1 * work.sum() / len(cores), work.sum()
+    for _ in range(50):
+        middle = float(np.sqrt(low * high))
+        if np.maximum(work / middle - share, 0).sum() <= EVEN * room:
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 # ------------------------------------------------------------------------------------------------- whole layers

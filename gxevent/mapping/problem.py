@@ -154,6 +154,12 @@ class Problem:
         return round(packet * 1000), round(latency.synop.base * 1000)
 
     @cached_property
+    def work(self) -> NDArray[np.float64]:
+        """Receiving work of each vertex's synapses over all frames; a core's packets come on top."""
+        unit, vertex, number = self.pins
+        return np.bincount(vertex, weights=self.events[unit] * number * self.costs[1], minlength=self.count)
+
+    @cached_property
     def hypergraph(self) -> dict[str, Any]:
         """Arrays of vertices and nets as ``gxevent.core._mapping.Search`` takes them."""
         unit, vertex, number = self.pins

@@ -19,6 +19,10 @@ EXACT_ROOM = 2**29
 RISE = 0.09
 """Traffic that lowering the busiest receiving core may cost, beside the best that was found without regard to it."""
 
+CAP, PRICE = 1.035, 1.0
+"""Where a partition was made with even receiving work: the work kept to, beside what it aimed at (packets come on top
+of synapses), and what each synapse above costs beside a link."""
+
 BALANCES = ("core", "step", "off")
 """What is lowered: the busiest receiving core over a whole frame, or the busiest of each step, added up; or nothing."""
 
@@ -151,8 +155,8 @@ class Searcher:
     def arrange_moves(self, seconds: float) -> int:
         return int(seconds / (0.1e-6 + 3e-9 * len(self.cores)))
 
-    def anneal(self, state: State, seconds: float, *, vertices: bool = True) -> None:
-        """Trade places, move vertices, trade places again."""
+    def anneal(self, state: State, seconds: float, *, vertices: bool = True, cap: float | None = None) -> None:
+        """Trade places, move vertices, trade places again. Receiving work of a core above ``cap`` has its price."""
         search = self.search(state)
         scale = search.typical(2000) or 1.0
         single = len(self.cores) < 2
@@ -162,6 +166,9 @@ class Searcher:
             search = self._arranged(state, 0.1 * seconds)
             search.places(self.place_moves(seconds * (0.15 if vertices else 0.9)), 0.05 * scale, 0.01 * scale)
         if vertices and not single:
+            if cap is not None:
+                search.receive_cap = int(cap)
+                search.receive_price = PRICE / max(int(self.arrays["model"][3]), 1)
             search.vertices(self.vertex_moves(seconds * 0.6), 0.012 * scale, 0.0006 * scale)
             search.places(self.place_moves(seconds * 0.15), 0.1 * scale, 0.003 * scale)
 

@@ -32,7 +32,7 @@ def plan_splits(graph: EventGraph, chip: Chip) -> list[Split]:
         return []
     splits = []
     for p in graph.projections.values():
-        if not p.rule.weighted or fan_in(graph, p) <= room or sum_bits(graph, p.target) > whole(chip.events.payload):
+        if not p.rule.weighted or fan_in(graph, p) <= room or sum_bits(graph, p.target) > chip.payload("sum"):
             continue
         cuts = _cuts(graph, p, room)
         if cuts:

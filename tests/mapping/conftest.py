@@ -45,7 +45,8 @@ def spec(width: int = 4, height: int = 4, neurons: int = 40, **more: Any) -> dic
             "payload": quantity(more.get("payload", 24), "bit"),
             "neurons_per_unit": quantity(more.get("neurons_per_unit", 1), "neurons"),
             "axons_per_input": quantity(more.get("axons_per_input", 1), "axons"),
-        },
+        }
+        | ({"payload_input": quantity(more["payload_input"], "bit")} if "payload_input" in more else {}),
         "cores": [core],
         "timing": {"mode": "barrier"},
         "inputs": more.get("inputs", "port"),

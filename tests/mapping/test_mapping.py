@@ -238,6 +238,25 @@ def test_kinds_of_cores_run_kinds_of_layers(digits):
         map_graph(line_graph(), chip(2, 1, layers=["conv"]))
 
 
+def test_a_payload_of_input_events_alone():
+    """Graded input of 8 bits where only the first layer takes them (Akida); graded layers are another matter."""
+    level = np.ones((6, 10), np.int8)
+    layers = [gx.Dense(level), gx.Activation(), gx.Dense(level.T[:4, :6]), gx.Activation(levels=7)]
+    layers += [gx.Dense(np.ones((2, 4), np.int8))]
+    graded = gx.compile(gx.TernaryNetwork((10,), None, layers, input_levels=7))
+    plain = gx.compile(gx.TernaryNetwork((10,), None, layers[:3], input_levels=7))
+    first = chip(4, 1, neurons=3, payload=4, payload_input=8)
+    mapping = map_graph(plain, first, method="sequential", budget=0)
+    assert check_mapping(mapping, plain) == []
+    assert map_graph(plain, load_chip("akida"), method="sequential", budget=0).cores
+    with pytest.raises(Infeasible, match=r"'input': payload: .* need 8 bits, a packet carries 4: encode the input"):
+        map_graph(plain, chip(4, 1, neurons=3, payload=4))
+    with pytest.raises(Infeasible, match=r"'dense2': payload: .* need 8 bits, a packet carries 4: train it with fewer"):
+        map_graph(graded, first)
+    mapping.chip["events"]["payload_input"]["value"] = 7
+    assert any("'input': payload: packets need 8 bits, have 7" in problem for problem in check_mapping(mapping))
+
+
 def test_memory_rules_by_hand():
     """Two axons of 5 synapses: blocks of 4 and 1, 10 + 4 * 8 = 42 -> 64 bits and 18 -> 32 bits; 192 in all."""
     packing = {
@@ -401,6 +420,35 @@ def test_mtkahypar_where_it_is_installed(digits):
     first, second = (map_graph(graph, chip(4, 4, neurons=12), budget=0.1, seed=3) for _ in range(2))
     assert first.settings.partitioner.startswith("Mt-KaHyPar")
     assert msgspec.json.encode(first) == msgspec.json.encode(second)
+
+
+def test_a_partition_spreads_the_receiving_work(images):
+    """By Mt-KaHyPar, with weights that count it too; the search then keeps it, and a last stage lowers it further."""
+    pytest.importorskip("mtkahypar", reason="needs the extra mapping")
+    from gxevent.mapping.partition import even_work, partition
+    from gxevent.mapping.problem import Problem
+    from gxevent.mapping.search import Cores, Searcher, State
+
+    made = chip(6, 6, neurons=50)
+    problem = Problem.of(images, made, uniform_activity(images))
+    used = Cores.near_port(made, 30, True)
+    aim, searcher = even_work(problem, used), Searcher(problem, used, 0)
+    joins = [p.rule.connections()[2] for p in images.projections.values() if p.rule.weighted]
+    assert problem.work.sum() == sum(np.count_nonzero(level) for level in joins)
+    assert problem.work.max() < aim < problem.work.sum() / 4
+
+    def busiest(work: float | None) -> float:
+        state = State(partition(problem, used, "hypergraph", 0, work)[0], searcher.first_slots())
+        return np.bincount(state.core, weights=problem.work)[:30].max()
+
+    assert busiest(aim) < 1.05 * aim
+    assert busiest(aim) < 0.9 * busiest(None)
+    plain, kept, further = (
+        map_graph(images, made, budget=0.3, cores=30, **options).traffic["busiest_receiving"]["work"]
+        for options in ({"balance": "off"}, {}, {"rise": 0.3})
+    )
+    assert further < kept < 0.95 * plain
+    assert even_work(problem, Cores.near_port(made, 1, True)) is None
 
 
 def test_core_graph_and_activity_of_a_kind():
