@@ -13,7 +13,7 @@ from gxevent.errors import UnsupportedError
 from gxevent.graph import EventGraph, Population, Projection
 from gxevent.runtime import costs, sliced
 from gxevent.runtime.layout import Layout, geometry, sparse_arrays
-from gxevent.runtime.sliced import Convolution
+from gxevent.runtime.sliced import Convolution, Tiling
 
 INT16_MAX = 2**15 - 1
 COUNTER_BITS = 31
@@ -26,6 +26,7 @@ class Unit:
 
     target : the population it writes; another than the projection's where it takes in a pool and fires
     needs : forms of its source's outputs, as in ``_plan.FORMS``
+    conv, tiling : what it was made of, on bit planes; tiling: None where it counts bits along each target's weights
     """
 
     projection: Projection
@@ -33,6 +34,8 @@ class Unit:
     target: str
     needs: tuple[str, ...]
     fires: bool = False
+    conv: Convolution | None = None
+    tiling: Tiling | None = None
 
 
 def lower(graph: EventGraph, layout: dict[str, Layout], kernel: str, fused: bool) -> list[Unit]:
@@ -98,15 +101,15 @@ def _weighted_unit(
     bound = rule.bound(source.top)
     tiling, time = costs.best_tiling(work, kernel)
     if isinstance(rule, connectivity.Dense) and fires is None and costs.head(work) < time:
-        return Unit(p, sliced.head(conv.weight[:, :, 0, 0], p.gain, kernel), p.target, ("planes",))
+        return Unit(p, sliced.head(conv.weight[:, :, 0, 0], p.gain, kernel), p.target, ("planes",), conv=conv)
     if sliced.counter_bits(bound) > COUNTER_BITS or costs.rows(work, kernel) < time:
         return Unit(p, _row_unit(p, source, conv, kernel), p.target, ("events",))
     gates = sliced.build(conv, tiling, source, bound, p.gain, kernel)
     if fires is None:
-        return Unit(p, gates, p.target, ("planes", "lists"))
+        return Unit(p, gates, p.target, ("planes", "lists"), conv=conv, tiling=tiling)
     pool = geometry(fires.pool.rule) if fires.pool is not None else None
     sliced.set_thresholds(gates, conv, tiling, bound, fires.population, pool)
-    return Unit(p, gates, fires.population.name, ("planes", "lists"), fires=True)
+    return Unit(p, gates, fires.population.name, ("planes", "lists"), True, conv, tiling)
 
 
 def _row_unit(p: Projection, source: Population, conv: Convolution, kernel: str) -> _gates.GateUnit:
