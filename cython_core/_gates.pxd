@@ -4,7 +4,7 @@ Inside the core units are addressed pixel by pixel, channels innermost (H, W, C)
 pixels are neighbours in memory.
 """
 
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "rows.h" nogil:
     ctypedef void (*gx_add_unit_rows_fn)(const int8_t *, int32_t, const int32_t *, int32_t, const int32_t *, int32_t,
@@ -19,7 +19,7 @@ cdef extern from "rows.h" nogil:
     enum: GX_LANES
 
 cdef extern from "slices.h" nogil:
-    enum: GX_LIST_SLACK
+    enum: GX_LIST_SLACK, GX_SAMPLES, GX_SAMPLE_WORDS, GX_SAMPLE_ROW, GX_SAMPLE_ROUND, GX_SAMPLE_BITS
     ctypedef struct gx_sliced:
         const uint64_t *rows
         const uint64_t *edges
@@ -45,6 +45,13 @@ cdef extern from "slices.h" nogil:
         int32_t window_rows, window_columns, stride_rows, stride_columns, top, left
         int32_t pixel_words
         const uint64_t *flip
+    ctypedef struct gx_sample_gates:
+        const uint16_t *list
+        const int32_t *turns
+        const int32_t *edges
+        const int32_t *seeds
+        const uint8_t *flip
+        int32_t outputs, tiles, bits, gain
     ctypedef struct gx_slices:
         const char *name
         void (*run_tiles)(const gx_gates *, const gx_planes *, int32_t, int32_t, uint32_t *, uint64_t *, uint64_t *,
@@ -54,6 +61,11 @@ cdef extern from "slices.h" nogil:
         void (*list)(gx_planes *) noexcept nogil
         int64_t (*count_open)(const gx_planes *, const int32_t *, const uint64_t *, int32_t) noexcept nogil
         void (*head)(const gx_planes *, const uint64_t *, int32_t, int32_t, int32_t *) noexcept nogil
+        int64_t (*count_bits)(const uint64_t *, int64_t) noexcept nogil
+        void (*turn_in)(const uint64_t *, int32_t, int32_t, uint64_t *) noexcept nogil
+        void (*turn_out)(const uint64_t *, int32_t, int32_t, uint64_t *) noexcept nogil
+        void (*run_samples)(const gx_sample_gates *, const uint64_t *, uint64_t *, uint64_t *,
+                            int32_t *) noexcept nogil
     int gx_available_slices(gx_slices *found)
 
 ctypedef struct sent_t:

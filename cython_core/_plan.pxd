@@ -28,6 +28,20 @@ ctypedef struct projection_t:
     const uint64_t *open_table  # [classes][open_bits] the bits of how many gates each unit's event opens
     int32_t open_bits
 
+cdef enum:
+    INPUT = 0
+    SUM = 1
+    FIRE = 2
+    READOUT = 3
+    ABSORBED = 4        # its sums stay inside the unit that makes them
+
+cdef enum:
+    AS_LEVELS = 1       # int8, one a unit
+    AS_EVENTS = 2       # one list of units and levels
+    AS_PLANES = 4       # bit planes
+    AS_LISTS = 8        # lists of the planes' units
+    AS_SUMS = 16        # its accumulators
+
 cdef class Plan:
     cdef population_t *populations
     cdef projection_t *projections
@@ -46,5 +60,7 @@ cdef class Workspace:
     cdef void *take(self, size_t size) except NULL
 
 cdef int64_t now() noexcept nogil
-cdef void count_sent(Workspace work, int64_t *events) noexcept nogil
+cdef int32_t count_sent(Workspace work, int32_t n, int64_t *events) noexcept nogil
+cdef int64_t count_open(Plan plan, const projection_t *j, const sent_t *sent) noexcept nogil
 cdef void run_sample(Workspace work, const int8_t *frame, int64_t *open_gates, bint inward) noexcept nogil
+cdef void run_head(Workspace work, const int8_t *frame, int64_t *open_gates, int32_t last) noexcept nogil

@@ -8,21 +8,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from gxevent.core._gates cimport GX_LIST_SLACK, GateUnit, find_slices, gx_planes, scratch_t, sent_t
 
-cdef enum:
-    INPUT = 0
-    SUM = 1
-    FIRE = 2
-    READOUT = 3
-    ABSORBED = 4        # its sums stay inside the unit that makes them
-
 ROLES = {"input": INPUT, "sum": SUM, "fire": FIRE, "readout": READOUT, "absorbed": ABSORBED}
-
-cdef enum:
-    AS_LEVELS = 1       # int8, one a unit
-    AS_EVENTS = 2       # one list of units and levels
-    AS_PLANES = 4       # bit planes
-    AS_LISTS = 8        # lists of the planes' units
-    AS_SUMS = 16        # its accumulators
 
 FORMS = {"levels": AS_LEVELS, "events": AS_EVENTS, "planes": AS_PLANES, "lists": AS_LISTS, "sums": AS_SUMS}
 
@@ -162,27 +148,39 @@ cdef int64_t now() noexcept nogil:
     return <int64_t>t.tv_sec * 1000000000 + t.tv_nsec
 
 
-cdef void count_sent(Workspace work, int64_t *events) noexcept nogil:
-    # Events of the populations that send, OUT [n_events] in the plan's order.
+cdef int32_t count_sent(Workspace work, int32_t n, int64_t *events) noexcept nogil:
+    # Events of those of the first n populations that send, OUT in the plan's order; returns how many send.
     cdef int32_t i, column = 0
-    for i in range(work.plan.n_populations):
+    for i in range(n):
         if work.plan.populations[i].role in (INPUT, FIRE):
-            events[column] = count_events(&work.sent[i])
+            events[column] = count_events(work.plan, &work.sent[i])
             column += 1
+    return column
 
 
 cdef void run_sample(Workspace work, const int8_t *frame, int64_t *open_gates, bint inward) noexcept nogil:
     # frame: levels in graph order, or `inward` in the plan's. open_gates: OUT [n_gated], or NULL.
+    run_populations(work, frame, open_gates, inward, work.plan.n_populations, -1)
+
+
+cdef void run_head(Workspace work, const int8_t *frame, int64_t *open_gates, int32_t last) noexcept nogil:
+    # Populations 0 .. last only; what the last one sends is left as planes, not listed.
+    run_populations(work, frame, open_gates, False, last + 1, last)
+
+
+cdef void run_populations(Workspace work, const int8_t *frame, int64_t *open_gates, bint inward, int32_t n,
+                          int32_t unlisted) noexcept nogil:
     cdef const population_t *p
     cdef const projection_t *j
     cdef sent_t *sent
-    cdef int32_t i, next_projection = 0
+    cdef int32_t i, forms, next_projection = 0
     cdef bint fired
-    for i in range(work.plan.n_populations):
+    for i in range(n):
         p = &work.plan.populations[i]
         sent = &work.sent[i]
+        forms = p.forms if i != unlisted else p.forms & ~AS_LISTS
         if p.role == INPUT:
-            take_frame(work.plan, p, sent, frame, inward)
+            take_frame(work.plan, p, sent, frame, inward, forms)
             continue
         fired = False
         if p.forms & AS_SUMS and p.role != ABSORBED:
@@ -203,16 +201,16 @@ cdef void run_sample(Workspace work, const int8_t *frame, int64_t *open_gates, b
                     unpack(p, sent)
             else:
                 fire(p, sent)
-            hand_on(work.plan, p, sent, not fired)
+            hand_on(work.plan, p, sent, forms, not fired)
 
 
-cdef void take_frame(Plan plan, const population_t *p, sent_t *sent, const int8_t *frame,
-                     bint inward) noexcept nogil:
+cdef void take_frame(Plan plan, const population_t *p, sent_t *sent, const int8_t *frame, bint inward,
+                     int32_t forms) noexcept nogil:
     cdef int32_t channel, pixel, pixels = p.size // p.channels
     cdef const int8_t *plane
     if sent.levels == NULL:             # one channel or one pixel: the orders are the same
         plan.kernel.pack(frame, p.size, &sent.planes)
-        if p.forms & AS_LISTS:
+        if forms & AS_LISTS:
             plan.kernel.list(&sent.planes)
         return
     if inward or p.channels == 1 or pixels == 1:
@@ -222,16 +220,16 @@ cdef void take_frame(Plan plan, const population_t *p, sent_t *sent, const int8_
             plane = frame + <int64_t>channel * pixels
             for pixel in range(pixels):
                 sent.levels[pixel * p.channels + channel] = plane[pixel]
-    hand_on(plan, p, sent, True)
+    hand_on(plan, p, sent, forms, True)
 
 
-cdef void hand_on(Plan plan, const population_t *p, sent_t *sent, bint from_levels) noexcept nogil:
+cdef void hand_on(Plan plan, const population_t *p, sent_t *sent, int32_t forms, bint from_levels) noexcept nogil:
     # From levels, or planes, to the other forms that projections need.
-    if p.forms & AS_EVENTS:
+    if forms & AS_EVENTS:
         list_nonzero(p, sent)
-    if p.forms & AS_PLANES and from_levels:
+    if forms & AS_PLANES and from_levels:
         plan.kernel.pack(sent.levels, p.size, &sent.planes)
-    if p.forms & AS_LISTS:
+    if forms & AS_LISTS:
         plan.kernel.list(&sent.planes)
 
 
@@ -246,13 +244,16 @@ cdef int64_t count_open(Plan plan, const projection_t *j, const sent_t *sent) no
     return total
 
 
-cdef int32_t count_events(const sent_t *sent) noexcept nogil:
+cdef int64_t count_events(Plan plan, const sent_t *sent) noexcept nogil:
     cdef int32_t word, plane, count = 0
     cdef uint64_t active
     if sent.address != NULL:
         return sent.count
     if sent.planes.planes == 1 and sent.planes.rank != NULL:
         return sent.planes.rank[sent.planes.words]
+    if sent.planes.planes == 1:
+        return (plan.kernel.count_bits(sent.planes.plus, sent.planes.words)
+                + plan.kernel.count_bits(sent.planes.minus, sent.planes.words))
     for word in range(sent.planes.words):
         active = 0
         for plane in range(sent.planes.planes):

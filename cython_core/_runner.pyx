@@ -1,11 +1,13 @@
 """Runs of whole batches: frames in, scores and counts out, one crossing from Python to compiled code."""
 
-from libc.stdint cimport int8_t, int32_t, int64_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 cimport numpy as cnp
 
+from gxevent.core._batch cimport Batch, Tail
+from gxevent.core._gates cimport GX_SAMPLES
 from gxevent.core._plan cimport Plan, Workspace, count_sent, now, run_sample
 
 cnp.import_array()
@@ -34,12 +36,14 @@ cdef int64_t NEVER = 0x7fffffffffffffff
 
 ctypedef struct batch_t:
     void **workspaces           # one a worker
+    void **batches              # one a worker, or NULL where samples run one by one
     const int8_t *frames        # [n][input size]
     int32_t *accumulators       # [n][classes]
     int64_t *counts             # [n][columns]: ns, then events of the populations that send, then open gates
     int64_t size, classes, columns
-    int32_t n_events
-    bint counting
+    int32_t n_events, top
+    bint counting, binary
+    bint outside                # OUT: a frame holds other levels
 
 
 cdef class Result:
@@ -78,6 +82,7 @@ cdef class Runner:
 
     Parameters
     ----------
+    tail : the plan's last layers that batches run layer by layer, or None
     shape, top, binary : of the input: its shape, its largest level, and whether 0 is not among its levels
     unit, bias, scale, offset : of the read-out, float32 (classes,) or None; see ``gxevent.firing.preactivation``
     counts_of : makes counts of a result's columns
@@ -87,13 +92,14 @@ cdef class Runner:
     """
 
     cdef Plan plan
-    cdef tuple workspaces
+    cdef Tail tail
+    cdef tuple workspaces, batches
     cdef int64_t shape[MOST_AXES]
     cdef int32_t ndim
     cdef int32_t top, threads, n_events, classes
     cdef bint binary
     cdef int64_t size
-    cdef void **pointers
+    cdef void **pointers        # workspaces, then batches
     cdef gx_pool *pool
     cdef pthread_mutex_t turn
     cdef float unit
@@ -104,21 +110,24 @@ cdef class Runner:
     cdef public int64_t due
 
     def __cinit__(self, Plan plan, int32_t threads, *_):
-        self.pointers = <void **>malloc(threads * sizeof(void *))
+        self.pointers = <void **>malloc(2 * threads * sizeof(void *))
         self.pool = gx_pool_new(threads)
         if self.pointers == NULL or self.pool == NULL:
             raise MemoryError
         pthread_mutex_init(&self.turn, NULL)
 
-    def __init__(self, Plan plan, int32_t threads, tuple shape, int32_t top, bint binary, int32_t classes, float unit,
+    def __init__(self, Plan plan, int32_t threads, Tail tail, tuple shape, int32_t top, bint binary, int32_t classes, float unit,
                  bias, scale, offset, counts_of):
         if len(shape) > MOST_AXES:
             raise ValueError(f"an input of {len(shape)} axes, at most {MOST_AXES} are known")
         self.counts_of, self.due = counts_of, NEVER
         self.plan, self.threads, self.ndim, self.top, self.binary = plan, threads, len(shape), top, binary
         self.workspaces = tuple(Workspace(plan) for _ in range(threads))
+        self.tail = tail
+        self.batches = tuple(Batch(tail, work) for work in self.workspaces) if tail is not None else ()
         for i in range(threads):
             self.pointers[i] = <void *>self.workspaces[i]
+            self.pointers[threads + i] = <void *>self.batches[i] if self.batches else NULL
         self.size = 1
         for i in range(self.ndim):
             self.shape[i] = shape[i]
@@ -162,8 +171,6 @@ cdef class Runner:
         if first:
             n = cnp.PyArray_DIM(array, 0)
         batch.frames = <const int8_t *>cnp.PyArray_DATA(array)
-        if not within(batch.frames, n * self.size, self.top, self.binary):
-            return None
         dims[0], dims[1] = n, self.classes
         scores = cnp.PyArray_EMPTY(2, dims, cnp.NPY_FLOAT32, 0)
         accumulators = cnp.PyArray_EMPTY(2, dims, cnp.NPY_INT32, 0)
@@ -175,11 +182,20 @@ cdef class Runner:
         batch.counts = <int64_t *>cnp.PyArray_DATA(counts)
         batch.size, batch.classes, batch.columns = self.size, self.classes, dims[1]
         batch.n_events, batch.counting = self.n_events, counting
+        batch.top, batch.binary, batch.outside = self.top, self.binary, False
+        batch.batches = self.pointers + self.threads if shared and n > 1 and self.tail is not None else NULL
         with nogil:
             pthread_mutex_lock(&self.turn)
-            gx_pool_run(self.pool, run_range, &batch, n, CHUNK if shared else n)
-            pthread_mutex_unlock(&self.turn)
+            gx_pool_run(self.pool, run_range, &batch, n, self.chunk(n, batch.batches != NULL) if shared else n)
+            if batch.outside:
+                pthread_mutex_unlock(&self.turn)
+                with gil:
+                    return None
             self.to_scores(batch.accumulators, n, to)
+            if batch.batches != NULL:
+                with gil:
+                    self.make_gates()
+            pthread_mutex_unlock(&self.turn)
         result = Result.__new__(Result)
         result.scores, result.accumulators, result._columns = scores, accumulators, counts
         result._counts = self.counts_of
@@ -188,6 +204,23 @@ cdef class Runner:
             self.due = NEVER
             self.review(array, result, counting)
         return result
+
+    cdef int64_t chunk(self, int64_t n, bint layered) noexcept nogil:
+        # Samples a thread takes at a time. Sample lanes want as many as they hold, shared evenly.
+        cdef int64_t rounds = (n + self.threads * GX_SAMPLES - 1) // (self.threads * GX_SAMPLES)
+        return max(CHUNK, (n + rounds * self.threads - 1) // (rounds * self.threads)) if layered else CHUNK
+
+    cdef void make_gates(self):
+        # What sample lanes need, where this batch would have run faster on them.
+        cdef int64_t wanted = 0
+        cdef Batch batch
+        for batch in self.batches:
+            wanted |= batch.wanted
+            batch.wanted = 0
+        if wanted:
+            self.tail.make(wanted)
+            for batch in self.batches:
+                batch.prepare()
 
     cdef void to_scores(self, const int32_t *accumulators, int64_t n, float *scores) noexcept nogil:
         # The operations of firing.preactivation in its order, each rounded to float32.
@@ -215,19 +248,41 @@ cdef class Runner:
 cdef bint within(const int8_t *levels, int64_t n, int32_t top, bint binary) noexcept nogil:
     # Whether all levels are at most `top` in size, and none is 0 where the space is binary.
     cdef int64_t i
-    cdef int8_t least = 0, most = 0
-    cdef int32_t zeros = 0
+    cdef uint8_t most = 0, least = 255, shifted
     for i in range(n):
-        least = least if least < levels[i] else levels[i]
-        most = most if most > levels[i] else levels[i]
+        shifted = <uint8_t>(levels[i] + top)
+        most = most if most > shifted else shifted
     if binary:
         for i in range(n):
-            zeros |= levels[i] == 0
-    return least >= -top and most <= top and not zeros
+            least = least if least < <uint8_t>levels[i] else <uint8_t>levels[i]
+    return most <= 2 * top and least != 0
 
 
 cdef void run_range(void *context, int32_t worker, int64_t begin, int64_t end) noexcept nogil:
-    run_samples(<Workspace>(<batch_t *>context).workspaces[worker], <batch_t *>context, begin, end)
+    cdef batch_t *b = <batch_t *>context
+    if not within(b.frames + begin * b.size, (end - begin) * b.size, b.top, b.binary):
+        b.outside = True
+    elif b.batches == NULL:
+        run_samples(<Workspace>b.workspaces[worker], b, begin, end)
+    else:
+        run_layers(<Batch>b.batches[worker], b, begin, end)
+
+
+cdef void run_layers(Batch batch, const batch_t *b, int64_t begin, int64_t end) noexcept nogil:
+    # The time of a sample is its share of the time they took together.
+    cdef int64_t i, first = begin, last, begun, each
+    cdef int64_t *counts
+    while first < end:
+        begun = now()
+        last = min(first + <int64_t>GX_SAMPLES, end)
+        counts = b.counts + first * b.columns
+        batch.run(b.frames + first * b.size, b.size, <int32_t>(last - first), b.accumulators + first * b.classes,
+                  b.classes, counts + 1 if b.counting else NULL, counts + 1 + b.n_events if b.counting else NULL,
+                  b.columns)
+        each = (now() - begun) // (last - first)
+        for i in range(first, last):
+            b.counts[i * b.columns] = each
+        first = last
 
 
 cdef void run_samples(Workspace work, const batch_t *b, int64_t begin, int64_t end) noexcept nogil:
@@ -239,7 +294,7 @@ cdef void run_samples(Workspace work, const batch_t *b, int64_t begin, int64_t e
         run_sample(work, b.frames + i * b.size, counts + 1 + b.n_events if b.counting else NULL, False)
         memcpy(b.accumulators + i * b.classes, work.sent[work.plan.readout].sums, 4 * b.classes)
         if b.counting:
-            count_sent(work, counts + 1)
+            count_sent(work, work.plan.n_populations, counts + 1)
         ended = now()
         counts[0] = ended - begun
         begun = ended

@@ -3,15 +3,19 @@
 ``gxevent.runtime.sliced`` lays out their tables and has proven all bounds.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
 from gxevent.core._gates cimport (
     GX_LIST_SLACK,
+    GX_SAMPLE_BITS,
+    GX_SAMPLE_ROUND,
+    GX_SAMPLE_ROW,
     GateUnit,
     find_slices,
     gx_finish,
     gx_gates,
     gx_planes,
+    gx_sample_gates,
     gx_slices,
     scratch_t,
     sent_t,
@@ -97,3 +101,30 @@ cdef class HeadGates(GateUnit):
 
     cdef void accumulate(self, const sent_t *sent, int32_t *sums, scratch_t *scratch) noexcept nogil:
         self.kernel.head(&sent.planes, &self.rows[0, 0, 0], <int32_t>self.rows.shape[0], self.gain, sums)
+
+
+SAMPLE_ROW = GX_SAMPLE_ROW
+SAMPLE_ROUND = GX_SAMPLE_ROUND
+SAMPLE_BITS = GX_SAMPLE_BITS
+
+
+cdef class SampleGates:
+    """A ternary dense layer of many samples at once; see slices_samples.h, which names the arrays.
+
+    Parameters
+    ----------
+    rows : uint16 (rows of all turns,), turns : int32 (tiles, outputs, 3), seeds : int32 (outputs,)
+    edges : int32 (outputs, 2) and flip : uint8 (outputs,), or None where only sums are wanted
+    """
+
+    def __init__(self, const uint16_t[::1] rows, const int32_t[:, :, ::1] turns, const int32_t[::1] seeds, edges, flip,
+                 int32_t bits, int32_t gain):
+        cdef const int32_t[:, ::1] limits
+        cdef const uint8_t[::1] negative
+        self.kept = [rows, turns, seeds, edges, flip]
+        self.gates.list, self.gates.turns, self.gates.seeds = &rows[0], &turns[0, 0, 0], &seeds[0]
+        self.gates.tiles, self.gates.outputs = turns.shape[0], turns.shape[1]
+        self.gates.bits, self.gates.gain = bits, gain
+        if edges is not None:
+            limits, negative = edges, flip
+            self.gates.edges, self.gates.flip = &limits[0, 0], &negative[0]

@@ -80,6 +80,8 @@ typedef struct {
     const uint64_t *flip;                           /* [pixel_words] units of negative polarity */
 } gx_finish;
 
+#include "slices_samples.h"
+
 typedef struct {
     const char *name;
     /* Tiles first .. last - 1 of a projection. With ge: s >= hi and s <= lo, OUT [pixels][pixel_words]; else sums INOUT
@@ -96,6 +98,12 @@ typedef struct {
     int64_t (*count_open)(const gx_planes *planes, const int32_t *class, const uint64_t *table, int32_t bits);
     /* sums[t] += gain * s of few targets, rows [targets][2][words] bits [w > 0], [w < 0], of ternary events. */
     void (*head)(const gx_planes *source, const uint64_t *rows, int32_t targets, int32_t gain, int32_t *sums);
+    int64_t (*count_bits)(const uint64_t *words, int64_t n);
+    /* A dense layer of many samples, see slices_samples.h. */
+    void (*turn_in)(const uint64_t *planes, int32_t n, int32_t words, uint64_t *rows);
+    void (*turn_out)(const uint64_t *rows, int32_t n, int32_t words, uint64_t *planes);
+    void (*run_samples)(const gx_sample_gates *g, const uint64_t *rows, uint64_t *counters, uint64_t *out,
+                        int32_t *sums);
 } gx_slices;
 
 #define GX_NEON (-1)         /* vectors of 128 bits, as the generic path has them */
@@ -138,7 +146,8 @@ typedef struct {
 
 #define GX_SLICES(isa)                                                                                                \
     {                                                                                                                 \
-        #isa, gx_run_tiles_##isa, gx_finish_##isa, gx_pack_##isa, gx_list_##isa, gx_count_open_##isa, gx_head_##isa   \
+        #isa, gx_run_tiles_##isa, gx_finish_##isa, gx_pack_##isa, gx_list_##isa, gx_count_open_##isa, gx_head_##isa,  \
+            gx_count_bits_##isa, gx_turn_in_##isa, gx_turn_out_##isa, gx_run_samples_##isa                            \
     }
 
 /* Kernel paths this machine can run, the best last. */

@@ -2,7 +2,11 @@
 
 #define GX_W(base) GX_JOIN(GX_JOIN(base, GX_WORDS), GX_JOIN(_, GX_SUFFIX))
 #define GX_V GX_W(gx_lanes)
-#define GX_KEPT 6          /* lowest bits of a counter, kept in registers over a list */
+#if GX_ISA >= GX_AVX512
+#define GX_KEPT 12         /* lowest bits of a counter, kept in registers over a list */
+#else
+#define GX_KEPT 7
+#endif
 
 typedef uint64_t GX_V __attribute__((vector_size(8 * GX_WORDS)));
 
@@ -18,12 +22,12 @@ typedef uint64_t GX_V __attribute__((vector_size(8 * GX_WORDS)));
 #endif
 #define GX_PARITY(x, y, z) GX_LOGIC(x, y, z, 0x96)
 #define GX_MAJORITY(x, y, z) GX_LOGIC(x, y, z, 0xe8)
-#define GX_CHOOSE(which, x, y) GX_LOGIC(which, x, y, 0xca)
+#define GX_CARRY(s, t, a) GX_LOGIC(s, t, a, 0xb2)           /* s where s ^ t, else a */
 #define GX_BORROW(c, edge, borrow) GX_LOGIC(c, edge, borrow, 0x8e)
 #else
 #define GX_PARITY(x, y, z) ((x) ^ (y) ^ (z))
 #define GX_MAJORITY(x, y, z) (((x) & (y)) | ((z) & ((x) | (y))))
-#define GX_CHOOSE(which, x, y) (((which) & (x)) | (y))      /* where y is 0 in the lanes that take x */
+#define GX_CARRY(s, t, a) (((s) & ~(t)) | (a))              /* a is 0 where s ^ t */
 #define GX_BORROW(c, edge, borrow) GX_MAJORITY(~(c), edge, borrow)
 #endif
 
@@ -41,14 +45,6 @@ GX_INLINE GX_V GX_W(gx_load)(const uint64_t *at)
     return v;
 }
 
-/* Add row `offset` at c[0]; returns the carry. */
-GX_INLINE GX_V GX_W(gx_row)(GX_V *c, const uint64_t *rows, uint32_t offset, int32_t width)
-{
-    const GX_V z = GX_W(gx_load)(rows + offset), a = GX_W(gx_load)(rows + offset + width), s = c[0];
-    c[0] = s ^ z;
-    return GX_CHOOSE(z, s, a);
-}
-
 /* Join two carries at *c; returns theirs. */
 GX_INLINE GX_V GX_W(gx_join)(GX_V *c, GX_V x, GX_V y)
 {
@@ -57,25 +53,40 @@ GX_INLINE GX_V GX_W(gx_join)(GX_V *c, GX_V x, GX_V y)
     return GX_MAJORITY(s, x, y);
 }
 
-#define GX_TREE(name, half, level)                                                                                    \
-    GX_INLINE GX_V GX_W(name)(GX_V * c, const uint64_t *rows, const uint32_t *list, int32_t width)                    \
+/* Add row `offset` at c[0]; returns the carry. Both bits are used once, straight from memory: z = s ^ t need not be
+ * loaded twice, nor be kept. */
+GX_INLINE GX_V GX_W(gx_row)(GX_V *c, const uint64_t *rows, uint32_t offset, int32_t width)
+{
+    const GX_V s = c[0], t = s ^ GX_W(gx_load)(rows + offset);
+    c[0] = t;
+    return GX_CARRY(s, t, GX_W(gx_load)(rows + offset + width));
+}
+
+/* Trees that add 4 to 32 rows of a list at c[0] and return their carry, for lists of 32 and of 16 bits. */
+#define GX_TREE(type, name, half, level)                                                                              \
+    GX_INLINE GX_V GX_W(name)(GX_V * c, const uint64_t *rows, const type *list, int32_t width)                        \
     {                                                                                                                 \
         const GX_V x = GX_W(half)(c, rows, list, width);                                                              \
         const GX_V y = GX_W(half)(c, rows, list + (1 << (level)) / 2, width);                                         \
         return GX_W(gx_join)(c + (level), x, y);                                                                      \
     }
+#define GX_TREES(type, two, four, eight, sixteen, thirtytwo)                                                          \
+    GX_INLINE GX_V GX_W(two)(GX_V * c, const uint64_t *rows, const type *list, int32_t width)                         \
+    {                                                                                                                 \
+        const GX_V x = GX_W(gx_row)(c, rows, list[0], width), y = GX_W(gx_row)(c, rows, list[1], width);              \
+        return GX_W(gx_join)(c + 1, x, y);                                                                            \
+    }                                                                                                                 \
+    GX_TREE(type, four, two, 2)                                                                                       \
+    GX_TREE(type, eight, four, 3)                                                                                     \
+    GX_TREE(type, sixteen, eight, 4)                                                                                  \
+    GX_TREE(type, thirtytwo, sixteen, 5)
 
-GX_INLINE GX_V GX_W(gx_one)(GX_V *c, const uint64_t *rows, const uint32_t *list, int32_t width)
-{
-    return GX_W(gx_row)(c, rows, list[0], width);
-}
-
-GX_TREE(gx_two, gx_one, 1)
-GX_TREE(gx_four, gx_two, 2)
-GX_TREE(gx_eight, gx_four, 3)
-GX_TREE(gx_sixteen, gx_eight, 4)
-GX_TREE(gx_thirtytwo, gx_sixteen, 5)
+GX_TREES(uint32_t, gx_two, gx_four, gx_eight, gx_sixteen, gx_thirtytwo)
+#if GX_WORDS <= GX_SAMPLE_WORDS
+GX_TREES(uint16_t, gx_two_short, gx_four_short, gx_eight_short, gx_sixteen_short, gx_thirtytwo_short)
+#endif
 #undef GX_TREE
+#undef GX_TREES
 
 /* Add a carry at one bit; returns what goes on to the next. */
 GX_INLINE GX_V GX_W(gx_half)(GX_V *c, GX_V carry)
@@ -85,42 +96,50 @@ GX_INLINE GX_V GX_W(gx_half)(GX_V *c, GX_V carry)
     return s & carry;
 }
 
-/* Add a carry at c[0] and let it ripple through `bits` bits. */
-GX_INLINE void GX_W(gx_ripple)(GX_V *c, int32_t bits, GX_V carry)
+/* Add a carry at c[first] and let it ripple to the last bit; those beyond GX_KEPT are in `counter`. */
+GX_INLINE void GX_W(gx_ripple)(GX_V *c, GX_V *counter, int32_t first, int32_t bits, GX_V carry)
 {
-    for (int32_t k = 0; k < bits; k++)
+    for (int32_t k = first; k < GX_KEPT; k++)
         carry = GX_W(gx_half)(c + k, carry);
+    for (int32_t k = GX_KEPT; k < bits; k++)
+        carry = GX_W(gx_half)(counter + k, carry);
 }
 
-/* Add a list's rows at counter[0]; n is in whole rounds. The lowest bits stay in registers over the whole list. */
+/* Add a list's rows at counter[0]; n is in whole rounds. The lowest bits stay in registers over the whole list. What
+ * is over whole 32s comes first, 4 to 16 rows, so that their carries meet on the way and ripple once. */
 GX_INLINE void GX_W(gx_add_list)(GX_V *counter, int32_t bits, const uint64_t *rows, const uint32_t *list, int32_t n,
                                  int32_t width, const int far)
 {
-    GX_V c[GX_KEPT], carry;
-    int32_t i = 0;
+    GX_V c[GX_KEPT], carry = {0};
     for (int32_t k = 0; k < GX_KEPT; k++)
         c[k] = counter[k];
-    for (; i + 32 <= n; i += 32) {
+    if (n & 31) {
+        if (n & 4) {
+            carry = GX_W(gx_half)(c + 3, GX_W(gx_four)(c, rows, list, width));
+            list += 4;
+        }
+        if (n & 8) {
+            carry = GX_W(gx_join)(c + 4, carry, GX_W(gx_eight)(c, rows, list, width));
+            list += 8;
+        } else {
+            carry = GX_W(gx_half)(c + 4, carry);
+        }
+        if (n & 16) {
+            carry = GX_W(gx_join)(c + 5, carry, GX_W(gx_sixteen)(c, rows, list, width));
+            list += 16;
+        } else {
+            carry = GX_W(gx_half)(c + 5, carry);
+        }
+        GX_W(gx_ripple)(c, counter, 6, bits, carry);
+    }
+    for (n >>= 5; n > 0; n--, list += 32) {
         if (far)
             for (int32_t k = 32; k < 64; k++) {
-                __builtin_prefetch(rows + list[i + k]);
+                __builtin_prefetch(rows + list[k]);
                 if (GX_WORDS == 8)
-                    __builtin_prefetch(rows + list[i + k] + width);
+                    __builtin_prefetch(rows + list[k] + width);
             }
-        carry = GX_W(gx_thirtytwo)(c, rows, list + i, width);
-        GX_W(gx_ripple)(counter + GX_KEPT, bits - GX_KEPT, carry);
-    }
-    if (i + 16 <= n) {
-        carry = GX_W(gx_sixteen)(c, rows, list + i, width);
-        carry = GX_W(gx_half)(c + 5, carry);
-        GX_W(gx_ripple)(counter + GX_KEPT, bits - GX_KEPT, carry);
-        i += 16;
-    }
-    for (; i < n; i += GX_ROUND) {
-        carry = GX_W(gx_four)(c, rows, list + i, width);
-        for (int32_t k = 3; k < GX_KEPT; k++)
-            carry = GX_W(gx_half)(c + k, carry);
-        GX_W(gx_ripple)(counter + GX_KEPT, bits - GX_KEPT, carry);
+        GX_W(gx_ripple)(c, counter, 6, bits, GX_W(gx_thirtytwo)(c, rows, list, width));
     }
     for (int32_t k = 0; k < GX_KEPT; k++)
         counter[k] = c[k];
@@ -152,7 +171,7 @@ GX_INLINE void GX_W(gx_count)(const gx_sliced *u, int32_t block, int32_t part, c
 GX_TARGET static void GX_W(gx_fire_part)(const gx_sliced *u, int32_t block, int32_t part, const gx_row_list *lists,
                                          int32_t planes, uint64_t *ge, uint64_t *le)
 {
-    GX_V counter[GX_MAX_BITS + 8], below_hi = {0}, at_most_lo = {0};
+    GX_V counter[GX_MAX_BITS + GX_KEPT], below_hi = {0}, at_most_lo = {0};
     const uint64_t *edge = u->edges + (size_t)block * u->bits * 2 * u->width + part;
     GX_W(gx_count)(u, block, part, lists, planes, counter);
     for (int32_t k = 0; k < u->bits; k++, edge += 2 * u->width) {
@@ -168,15 +187,19 @@ GX_TARGET static void GX_W(gx_fire_part)(const gx_sliced *u, int32_t block, int3
 GX_TARGET static void GX_W(gx_count_part)(const gx_sliced *u, int32_t block, int32_t part, const gx_row_list *lists,
                                           int32_t planes, uint64_t *out)
 {
-    GX_V counter[GX_MAX_BITS + 8];
+    GX_V counter[GX_MAX_BITS + GX_KEPT];
     GX_W(gx_count)(u, block, part, lists, planes, counter);
     memcpy(out, counter, sizeof(GX_V) * (size_t)u->bits);
 }
 
+#if GX_WORDS <= GX_SAMPLE_WORDS
+#include "slices_samples_kernel.h"
+#endif
+
 #undef GX_LOGIC
 #undef GX_PARITY
 #undef GX_MAJORITY
-#undef GX_CHOOSE
+#undef GX_CARRY
 #undef GX_BORROW
 #undef GX_V
 #undef GX_KEPT

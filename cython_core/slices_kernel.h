@@ -186,6 +186,14 @@ GX_TARGET static void GX_NAME(gx_list)(gx_planes *p)
     }
 }
 
+GX_TARGET static int64_t GX_NAME(gx_count_bits)(const uint64_t *words, int64_t n)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++)
+        count += __builtin_popcountll(words[i]);
+    return count;
+}
+
 GX_INLINE uint64_t GX_NAME(gx_active)(const gx_planes *p, int32_t word)
 {
     uint64_t set = 0;
@@ -265,6 +273,7 @@ GX_INLINE void GX_NAME(gx_select)(const int32_t *list, int32_t n, int32_t shift,
 }
 
 #include "slices_tiles.h"
+#include "slices_turn.h"
 
 #undef GX_INLINE
 #undef GX_NAME

@@ -101,6 +101,7 @@ class Engine:
         return _runner.Runner(
             lowered.plan,
             threads,
+            lowered.tail,
             source.shape,
             source.top,
             source.levels == 0,

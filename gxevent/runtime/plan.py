@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gxevent.core import _gates, _plan
+from gxevent.core import _batch, _gates, _plan
 from gxevent.errors import OptionError
 from gxevent.graph import EventGraph, Population
-from gxevent.runtime import sliced
+from gxevent.runtime import samples, sliced
 from gxevent.runtime.layout import Layout, layouts
 from gxevent.runtime.units import Unit, lower
 
@@ -32,11 +32,13 @@ def choose_kernel(kernel: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """A plan ready to run, the layouts of its populations and its gate units."""
+    """A plan ready to run, the layouts of its populations, its gate units, and its tail: the layers at its end that
+    batches pass one by one."""
 
     plan: _plan.Plan
     layouts: dict[str, Layout]
     units: tuple[Unit, ...]
+    tail: _batch.Tail | None = None
 
 
 def gated(graph: EventGraph) -> list[str]:
@@ -74,7 +76,7 @@ def build_plan(graph: EventGraph, kernel: str, fused: bool = True, kept: Lowered
             opens = {"classes": sliced.open_classes(fan_out)} if "planes" in unit.needs else {"fan_out": fan_out}
         ends = index[p.source], index[unit.target]
         plan.add_projection(unit.gates, *ends, unit.fires, column.get(p.name, -1), **opens)
-    return Lowered(plan, layout, tuple(units))
+    return Lowered(plan, layout, tuple(units), samples.tail(graph, units, plan, kernel) if fused else None)
 
 
 def _forms(units: list[Unit], p: Population, fires: bool, fused: bool) -> set[str]:

@@ -28,6 +28,7 @@ class Unit:
     target : the population it writes; another than the projection's where it takes in a pool and fires
     needs : forms of its source's outputs, as in ``_plan.FORMS``
     choice, work : the cost model's choice and what it was made for, of dense and convolutional projections
+    conv : as it was built, where its source's outputs are bit planes
     """
 
     projection: Projection
@@ -37,6 +38,7 @@ class Unit:
     fires: bool = False
     choice: costs.Choice | None = None
     work: costs.Work | None = None
+    conv: Convolution | None = None
 
 
 def work_of(graph: EventGraph, p: Projection, fires: bool) -> costs.Work | None:
@@ -144,16 +146,16 @@ def _weighted_unit(
         conv = work.conv
     if choice.unit == "counts":
         head = sliced.head(conv.weight[:, :, 0, 0], p.gain, kernel)
-        return Unit(p, head, p.target, ("planes",), choice=choice, work=work)
+        return Unit(p, head, p.target, ("planes",), choice=choice, work=work, conv=conv)
     if choice.tiling is None:
         return Unit(p, _row_unit(p, source, conv, kernel), p.target, ("events",), choice=choice, work=work)
     bound = rule.bound(source.top)
     gates = sliced.build(conv, choice.tiling, source, bound, p.gain, kernel)
     if fires is None:
-        return Unit(p, gates, p.target, ("planes", "lists"), choice=choice, work=work)
+        return Unit(p, gates, p.target, ("planes", "lists"), choice=choice, work=work, conv=conv)
     pool = geometry(fires.pool.rule) if fires.pool is not None else None
     sliced.set_thresholds(gates, conv, choice.tiling, bound, fires.population, pool)
-    return Unit(p, gates, fires.population.name, ("planes", "lists"), fires=True, choice=choice, work=work)
+    return Unit(p, gates, fires.population.name, ("planes", "lists"), fires=True, choice=choice, work=work, conv=conv)
 
 
 def _row_unit(p: Projection, source: Population, conv: Convolution, kernel: str) -> _gates.GateUnit:
