@@ -82,8 +82,20 @@ def map_graph(
     mapping = build_mapping(graph, problem, splits, core, settings)
     say("checking")
     if problems := check_mapping(mapping, graph if not problem.large else None):
-        raise Infeasible(chip.name, problems)
+        raise Infeasible(chip.name, [_unplaced(method, cores, used), *problems])
     return mapping
+
+
+def _unplaced(method: str, cores: int | None, used: Cores) -> str:
+    """What a search that ended beyond a limit says first: nothing shows that the network cannot fit."""
+    chip = used.chip
+    remedies = [f"more than {cores} cores"] if cores and cores < chip.core_count else []
+    remedies += ["a larger budget"] if chip.granularity != "layer" else []
+    remedies += [f"the method {other}" for other in ("hypergraph", "tiles") if other != method][:1]
+    return (
+        f"method {method!r}: placement: found none within every limit on {len(used):,} of {chip.core_count:,} cores: "
+        f"try {', '.join([*remedies, 'a chip with larger cores'])}"
+    )
 
 
 class _Pipeline:

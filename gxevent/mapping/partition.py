@@ -45,7 +45,7 @@ def partition(problem: Problem, cores: Cores, method: str, seed: int, work: floa
     elif method == "grown":
         core, name = _grown(problem, cores, seed), "grown along shared events"
     elif method == "sequential":
-        core, name = _sequential(problem, cores), "in order"
+        core, name = _sequential(problem, cores)
     elif method == "tiles":
         core, name = tiles(problem, cores), "recursive bisection"
     elif problem.large:
@@ -76,14 +76,41 @@ def _arrays(problem: Problem, cores: Cores) -> dict[str, Any]:
     return problem.hypergraph | cores.arrays(problem)
 
 
-def _sequential(problem: Problem, cores: Cores) -> Ints:
+def _sequential(problem: Problem, cores: Cores) -> tuple[Ints, str]:
     vertices = np.flatnonzero(problem.fixed == 0)
     whole_units = problem.chip.granularity == "unit"  # else layers end cores before they are full
-    share = problem.size[vertices].sum() / len(cores) if whole_units else np.inf
     if problem.large:
-        return _blocks(problem, vertices, len(cores))
-    order = np.arange(len(cores))
-    return Grower(_arrays(problem, cores)).fill(vertices, order, share, not whole_units)
+        return _blocks(problem, vertices, len(cores)), "in order"
+    chip = problem.chip
+
+    def filled(order: NDArray, used: Cores, spread: bool) -> Ints:
+        share = problem.size[order].sum() / len(used) if spread else np.inf
+        return Grower(_arrays(problem, used)).fill(order, np.arange(len(used)), share, not whole_units)
+
+    core = filled(vertices, cores, whole_units)
+    if (core[vertices] >= 0).all():
+        return core, "in order"
+    every = Cores.near_port(chip, chip.core_count, cores.port)
+    if (filled(vertices, every, False)[vertices] >= 0).all():
+        return core, "in order"  # on more cores
+    # Channel after channel, a core's units listen to a whole image; all channels of a pixel listen to the same units.
+    by_pixel = vertices[np.lexsort((vertices, _pixels(problem)[vertices], problem.group[vertices]))]
+    return filled(by_pixel, cores, False), "in order, pixel by pixel"
+
+
+def _pixels(problem: Problem) -> Ints:
+    """Pixel of each vertex's last unit within its image, int32 (vertices,); units of vectors are pixels each."""
+    pixel = np.zeros(problem.units.size, np.int32)
+    for name, p in problem.graph.populations.items():
+        image = len(p.shape) == 3 and p.shape[1] * p.shape[2] > 1
+        pixel[problem.units.range(name)] = np.arange(p.size) % (p.shape[1] * p.shape[2] if image else p.size)
+    return pixel[_last_units(problem)]
+
+
+def _last_units(problem: Problem) -> NDArray[np.int64]:
+    last = np.zeros(problem.count, np.int64)
+    np.maximum.at(last, problem.vertex, np.arange(problem.units.size))
+    return last
 
 
 def _blocks(problem: Problem, vertices: NDArray, count: int) -> Ints:
@@ -116,6 +143,7 @@ def tiles(problem: Problem, cores: Cores) -> Ints:
     position = _positions(problem)
     arrays = cores.arrays(problem)
     room = arrays["limit"][: len(cores), 0].astype(np.float64)
+    need = problem.size if problem.large else _shares(problem, arrays) * room[0]
     at = np.stack([arrays["y"], arrays["x"]], axis=1)[: len(cores)]
     core = np.full(problem.count, -1, np.int32)
     work = [(np.flatnonzero(problem.fixed == 0), np.arange(len(cores)))]
@@ -129,7 +157,7 @@ def tiles(problem: Problem, cores: Cores) -> Ints:
         half = len(parts) // 2
         share = room[parts[:half]].sum() / room[parts].sum()
         vertices = vertices[np.argsort(position[vertices, axis], kind="stable")]
-        total = np.cumsum(problem.size[vertices])
+        total = np.cumsum(need[vertices])
         cut = int(np.searchsorted(total, share * total[-1] + 0.5)) if len(total) else 0
         work += [(vertices[:cut], parts[:half]), (vertices[cut:], parts[half:])]
     return core
@@ -150,9 +178,7 @@ def _positions(problem: Problem) -> NDArray[np.float64]:
             i = np.arange(p.size)
             units[part, 0] = 0.56 + 1e-3 * ((i // side) / side - 0.5)
             units[part, 1] = 0.56 + 1e-3 * ((i % side) / side - 0.5)
-    last = np.zeros(problem.count, np.int64)
-    np.maximum.at(last, problem.vertex, np.arange(problem.units.size))
-    return units[last]
+    return units[_last_units(problem)]
 
 
 # --------------------------------------------------------------------------------------------------- hypergraph

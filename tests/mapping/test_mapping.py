@@ -187,6 +187,46 @@ def test_everything_that_does_not_fit_is_said_at_once():
     assert len(error.value.problems) >= 5
 
 
+def test_a_search_that_ends_beyond_a_limit_says_what_to_try():
+    """Two units share no core for want of axons: on one core no search can help, on two it fits."""
+    graph = gx.compile(
+        gx.TernaryNetwork((8,), None, [gx.Dense(np.kron(np.eye(2, dtype=np.int8), np.ones(4, np.int8)))])
+    )
+    small = chip(2, 1, neurons=2, axons_in=4)
+    with pytest.raises(Infeasible) as error:
+        map_graph(graph, small, method="sequential", budget=0, cores=1)
+    first, second = error.value.problems
+    assert first.startswith("method 'sequential': placement: found none within every limit on 1 of 2 cores: try more")
+    assert "the method hypergraph" in first
+    assert "axons in: need 8, have 4" in second
+    assert len(map_graph(graph, small, method="sequential", budget=0).cores) == 2
+
+
+def test_units_in_order_go_pixel_by_pixel_where_channels_do_not_fit():
+    """All channels of a pixel listen to the same units: 9 axons a pixel, 36 for a channel of four."""
+    weight = np.ones((4, 1, 3, 3), np.int8)
+    read = np.zeros((1, 16), np.int8)
+    read[0, :4] = 1
+    layers = [gx.Conv2d(weight, stride=3), gx.Activation(), gx.Flatten(), gx.Dense(read)]
+    graph = gx.compile(gx.TernaryNetwork((1, 6, 6), None, layers))
+    for axons, partitioner in ((36, "in order"), (9, "in order, pixel by pixel")):
+        made = map_graph(graph, chip(5, 1, neurons=4, axons_in=axons), method="sequential", budget=0)
+        assert made.settings.partitioner == partitioner
+        heard = [len(core.axons["conv1"].synapses) for core in made.cores if "conv1" in core.axons]
+        assert heard == [9] * 4 if axons == 9 else max(heard) > 18
+
+
+def test_tiles_count_memory_too():
+    """Units of the second layer store four times as much as those of the first: the cut goes by the scarcer need."""
+    memory = {"packing": {"rule": "list", "weight": quantity(1, "bit"), "header": quantity(0, "bit"),
+                          "block": quantity(64, "synapses"), "word": quantity(1, "bit")}}  # fmt: skip
+    graph = line_graph((4, 32, 8))
+    mapping = map_graph(graph, chip(2, 2, neurons=40, memory=110, **memory), method="tiles", budget=0, cores=4)
+    stored = [sum(sum(axons.synapses) for axons in core.axons.values()) for core in mapping.cores]
+    assert sum(stored) == 4 * 32 + 32 * 8
+    assert max(stored) <= 110
+
+
 def test_splitting_makes_it_fit():
     """Fan-in 20 on cores that take 8 inputs: three partial sums a unit."""
     graph = line_graph((20, 5, 2))
