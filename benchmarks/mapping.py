@@ -9,8 +9,8 @@ a mesh of 8x8 and 4x4 cores, 5 % more neurons than units, input units on cores, 
 by row) has multicast traffic 1,082,714 on the 8x8 mesh. ``mnist``, ``fashion``, ``nmnist`` and ``cifar`` with 16 or 64
 are trained networks on meshes of the same kind with activity of 40 training samples, ``digits`` the demo network on the
 declared gate array with its own test recordings. ``--data`` holds mnist, fashion-mnist, nmnist and cifar10-jpeg;
-``--cifar NET.gxn`` is a network for the CIFAR pictures (by default cifar10-small.gxn where it comes with gxevent).
-``large`` is a net of a million units.
+``--cifar NET.gxn`` is a network for the CIFAR pictures (by default cifar10-small.gxn where it comes with gxevent, else
+the paper's net with random weights, every unit counted alike). ``large`` is a net of a million units.
 
 Counted: a packet is one event for one target core other than its own; traffic is the links crossed, each multicast tree
 once. The busiest receiver is the core with most work in a frame; "steps added" is the busiest core of each layer's
@@ -142,7 +142,7 @@ def compare(
     budget: float,
     words: list[str] | None = None,
 ) -> None:
-    """One table: methods by row, medians over seeds, each with its activity. Nets too large for it get fewer."""
+    """One table: methods by row, medians over seeds, each with its activity; for large nets those without search."""
     large = Problem.of(graph, chip, next(iter(activities.values()))).large
     methods: dict[str, Any] = {
         "sequential": {"method": "sequential", "budget": 0},
