@@ -117,8 +117,7 @@ cdef class Batch:
         cdef int32_t s
         for s in range(n):
             self.at(i, s)
-            events[s * columns + column] = self.kernel.count_bits(sent.planes.plus, 2 * sent.planes.words)
-            open_gates[s * columns + j.counted] = count_open(self.work.plan, j, sent)
+            open_gates[s * columns + j.counted] = count_open(self.work.plan, j, sent, events + s * columns + column)
 
     cdef bint on_samples(self, int32_t i, int32_t n) noexcept nogil:
         # Whether sample lanes are the quicker way, and there.

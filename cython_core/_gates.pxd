@@ -39,6 +39,10 @@ cdef extern from "slices.h" nogil:
         uint64_t *minus
         int32_t *list
         int32_t *rank
+    ctypedef struct gx_opens:
+        const int32_t *of_word "class"
+        const uint8_t *more
+        int32_t bytes, least
     ctypedef struct gx_finish:
         int32_t height, width, channels
         int32_t out_height, out_width
@@ -59,7 +63,7 @@ cdef extern from "slices.h" nogil:
         void (*finish)(const gx_finish *, const uint64_t *, const uint64_t *, gx_planes *) noexcept nogil
         void (*pack)(const int8_t *, int32_t, gx_planes *) noexcept nogil
         void (*list)(gx_planes *) noexcept nogil
-        int64_t (*count_open)(const gx_planes *, const int32_t *, const uint64_t *, int32_t) noexcept nogil
+        int64_t (*count_open)(const gx_planes *, const gx_opens *, int64_t *) noexcept nogil
         void (*head)(const gx_planes *, const uint64_t *, int32_t, int32_t, int32_t *) noexcept nogil
         int64_t (*count_bits)(const uint64_t *, int64_t) noexcept nogil
         void (*turn_in)(const uint64_t *, int32_t, int32_t, uint64_t *) noexcept nogil

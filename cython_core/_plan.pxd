@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint64_t
 
-from gxevent.core._gates cimport gx_planes, gx_slices, scratch_t, sent_t
+from gxevent.core._gates cimport gx_opens, gx_planes, gx_slices, scratch_t, sent_t
 
 ctypedef struct population_t:
     int32_t role
@@ -24,9 +24,7 @@ ctypedef struct projection_t:
     int32_t fires               # whether the unit makes its target's outputs by itself
     int32_t counted             # column of its open gates, or -1
     const int32_t *fan_out      # [source size] gates an event opens; NULL where not counted, or counted by classes
-    const int32_t *open_class   # [words] which row of the table a word of the source's planes takes
-    const uint64_t *open_table  # [classes][open_bits] the bits of how many gates each unit's event opens
-    int32_t open_bits
+    gx_opens opens              # the same where they are counted by planes; `more` is NULL elsewhere
 
 cdef enum:
     INPUT = 0
@@ -61,6 +59,6 @@ cdef class Workspace:
 
 cdef int64_t now() noexcept nogil
 cdef int32_t count_sent(Workspace work, int32_t n, int64_t *events) noexcept nogil
-cdef int64_t count_open(Plan plan, const projection_t *j, const sent_t *sent) noexcept nogil
+cdef int64_t count_open(Plan plan, const projection_t *j, const sent_t *sent, int64_t *events) noexcept nogil
 cdef void run_sample(Workspace work, const int8_t *frame, int64_t *open_gates, bint inward) noexcept nogil
 cdef void run_head(Workspace work, const int8_t *frame, int64_t *open_gates, int32_t last) noexcept nogil

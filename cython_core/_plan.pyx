@@ -1,6 +1,6 @@
 """A compiled network as a plan: populations in order, gate units between them, run sample by sample without Python."""
 
-from libc.stdint cimport int8_t, int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.stdlib cimport posix_memalign
@@ -51,11 +51,11 @@ cdef class Plan:
 
     def add_projection(self, GateUnit unit, int32_t source, int32_t target, bint fires, int32_t counted, fan_out=None,
                        classes=None):
-        """In order of the target populations. counted: column of its open gates or -1; where they are counted, fan_out: int32 (source size,), or classes:
-        (int32 (words,), uint64 (classes, bits)) of ``gxevent.runtime.sliced.open_classes``."""
+        """In order of the target populations. counted: column of its open gates or -1; where they are counted, fan_out:
+        int32 (source size,), or classes: what ``gxevent.runtime.sliced.open_classes`` makes of it."""
         cdef projection_t *p = &self.projections[self.n_projections]
         cdef const int32_t[::1] counts, of_word
-        cdef const uint64_t[:, ::1] table
+        cdef const uint8_t[:, :, ::1] table
         p.unit = <void *>unit
         p.source, p.target, p.fires, p.counted = source, target, fires, counted
         self.kept.append(unit)
@@ -64,8 +64,8 @@ cdef class Plan:
             p.fan_out = &counts[0]
             self.kept.append(fan_out)
         if classes is not None:
-            of_word, table = classes
-            p.open_class, p.open_table, p.open_bits = &of_word[0], &table[0, 0], table.shape[1]
+            of_word, table, p.opens.least = classes
+            p.opens.of_word, p.opens.more, p.opens.bytes = &of_word[0], &table[0, 0, 0], table.shape[1]
             self.kept.append(classes)
         self.n_gated = max(self.n_gated, counted + 1)
         self.populations[target].slack = max(self.populations[target].slack, unit.slack)
@@ -174,6 +174,7 @@ cdef void run_populations(Workspace work, const int8_t *frame, int64_t *open_gat
     cdef const projection_t *j
     cdef sent_t *sent
     cdef int32_t i, forms, next_projection = 0
+    cdef int64_t events
     cdef bint fired
     for i in range(n):
         p = &work.plan.populations[i]
@@ -193,7 +194,7 @@ cdef void run_populations(Workspace work, const int8_t *frame, int64_t *open_gat
             else:
                 (<GateUnit>j.unit).accumulate(&work.sent[j.source], sent.sums, &work.scratch)
             if open_gates != NULL and j.counted >= 0:
-                open_gates[j.counted] = count_open(work.plan, j, &work.sent[j.source])
+                open_gates[j.counted] = count_open(work.plan, j, &work.sent[j.source], &events)
             next_projection += 1
         if p.role == FIRE:
             if fired:
@@ -233,12 +234,13 @@ cdef void hand_on(Plan plan, const population_t *p, sent_t *sent, int32_t forms,
         plan.kernel.list(&sent.planes)
 
 
-cdef int64_t count_open(Plan plan, const projection_t *j, const sent_t *sent) noexcept nogil:
-    # Each event opens one gate per nonzero level it meets: exact, and one table look-up an event.
+cdef int64_t count_open(Plan plan, const projection_t *j, const sent_t *sent, int64_t *events) noexcept nogil:
+    # Each event opens one gate per nonzero level it meets: exact, and one table look-up an event. events: OUT, how many.
     cdef int64_t total = 0
     cdef int32_t e
-    if j.open_table != NULL:
-        return plan.kernel.count_open(&sent.planes, j.open_class, j.open_table, j.open_bits)
+    if j.opens.more != NULL:
+        return plan.kernel.count_open(&sent.planes, &j.opens, events)
+    events[0] = sent.count
     for e in range(sent.count):
         total += j.fan_out[sent.address[e]]
     return total

@@ -39,6 +39,8 @@ ctypedef struct batch_t:
     void **batches              # one a worker, or NULL where samples run one by one
     const int8_t *frames        # [n][input size]
     int32_t *accumulators       # [n][classes]
+    float *scores               # [n][classes]
+    void *runner                # which turns one into the other
     int64_t *counts             # [n][columns]: ns, then events of the populations that send, then open gates
     int64_t size, classes, columns
     int32_t n_events, top
@@ -157,7 +159,6 @@ cdef class Runner:
         cdef batch_t batch
         cdef int64_t n = 1
         cdef int first, i
-        cdef float *to
         cdef Result result
         if not isinstance(frames, cnp.ndarray):
             return None
@@ -176,7 +177,8 @@ cdef class Runner:
         accumulators = cnp.PyArray_EMPTY(2, dims, cnp.NPY_INT32, 0)
         dims[1] = 1 + (self.n_events + self.plan.n_gated if counting else 0)
         counts = cnp.PyArray_EMPTY(2, dims, cnp.NPY_INT64, 0)
-        to = <float *>cnp.PyArray_DATA(scores)
+        batch.scores = <float *>cnp.PyArray_DATA(scores)
+        batch.runner = <void *>self
         batch.workspaces = self.pointers
         batch.accumulators = <int32_t *>cnp.PyArray_DATA(accumulators)
         batch.counts = <int64_t *>cnp.PyArray_DATA(counts)
@@ -191,7 +193,6 @@ cdef class Runner:
                 pthread_mutex_unlock(&self.turn)
                 with gil:
                     return None
-            self.to_scores(batch.accumulators, n, to)
             if batch.batches != NULL:
                 with gil:
                     self.make_gates()
@@ -262,10 +263,12 @@ cdef void run_range(void *context, int32_t worker, int64_t begin, int64_t end) n
     cdef batch_t *b = <batch_t *>context
     if not within(b.frames + begin * b.size, (end - begin) * b.size, b.top, b.binary):
         b.outside = True
-    elif b.batches == NULL:
+        return
+    if b.batches == NULL:
         run_samples(<Workspace>b.workspaces[worker], b, begin, end)
     else:
         run_layers(<Batch>b.batches[worker], b, begin, end)
+    (<Runner>b.runner).to_scores(b.accumulators + begin * b.classes, end - begin, b.scores + begin * b.classes)
 
 
 cdef void run_layers(Batch batch, const batch_t *b, int64_t begin, int64_t end) noexcept nogil:

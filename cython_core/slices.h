@@ -71,6 +71,13 @@ typedef struct {
     int32_t *rank;              /* [planes][words + 1] events before each word */
 } gx_planes;
 
+/* Gates that an event of each unit opens: `least`, and what the table has more, byte by byte. */
+typedef struct {
+    const int32_t *class;       /* [words] row of the table that a word of the planes takes */
+    const uint8_t *more;        /* [rows][bytes][64] */
+    int32_t bytes, least;
+} gx_opens;
+
 /* From outputs before pooling to planes; without a pool the window is one pixel. */
 typedef struct {
     int32_t height, width, channels;                /* before pooling */
@@ -94,8 +101,8 @@ typedef struct {
     void (*pack)(const int8_t *levels, int32_t n, gx_planes *planes);
     /* Lists and ranks of the planes. */
     void (*list)(gx_planes *planes);
-    /* Gates that the events open: bit k of their number for the 64 units of word w is table[class[w]][k]. */
-    int64_t (*count_open)(const gx_planes *planes, const int32_t *class, const uint64_t *table, int32_t bits);
+    /* Gates that the planes' events open; events OUT: how many there are. */
+    int64_t (*count_open)(const gx_planes *planes, const gx_opens *opens, int64_t *events);
     /* sums[t] += gain * s of few targets, rows [targets][2][words] bits [w > 0], [w < 0], of ternary events. */
     void (*head)(const gx_planes *source, const uint64_t *rows, int32_t targets, int32_t gain, int32_t *sums);
     int64_t (*count_bits)(const uint64_t *words, int64_t n);

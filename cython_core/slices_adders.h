@@ -82,7 +82,7 @@ GX_INLINE GX_V GX_W(gx_row)(GX_V *c, const uint64_t *rows, uint32_t offset, int3
     GX_TREE(type, thirtytwo, sixteen, 5)
 
 GX_TREES(uint32_t, gx_two, gx_four, gx_eight, gx_sixteen, gx_thirtytwo)
-#if GX_WORDS <= GX_SAMPLE_WORDS
+#if GX_WORDS == GX_SAMPLE_PART
 GX_TREES(uint16_t, gx_two_short, gx_four_short, gx_eight_short, gx_sixteen_short, gx_thirtytwo_short)
 #endif
 #undef GX_TREE
@@ -192,7 +192,7 @@ GX_TARGET static void GX_W(gx_count_part)(const gx_sliced *u, int32_t block, int
     memcpy(out, counter, sizeof(GX_V) * (size_t)u->bits);
 }
 
-#if GX_WORDS <= GX_SAMPLE_WORDS
+#if GX_WORDS == GX_SAMPLE_PART
 #include "slices_samples_kernel.h"
 #endif
 

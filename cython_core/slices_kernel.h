@@ -7,6 +7,7 @@
 
 /* ---- adders and counters, for vectors of 2, 4 and 8 words ---- */
 
+#define GX_SAMPLE_PART (GX_ISA >= GX_AVX2 ? 4 : 2)   /* words of the vectors that sample lanes use */
 #define GX_WORDS 2
 #include "slices_adders.h"
 #if GX_ISA >= GX_AVX2
@@ -107,13 +108,10 @@ GX_INLINE void GX_NAME(gx_pack_word)(const int8_t *levels, int32_t plane, uint64
     uint64_t negative = 0, set = 0;
     for (int32_t part = 0; part < 8; part++) {      /* eight levels a word; byte i of the product's top is bit i */
         const uint64_t ones = 0x0101010101010101u, gather = 0x0102040810204080u;
-        uint64_t x = 0, size = 0;
-        for (int32_t i = 0; i < 8; i++) {
-            const int8_t level = levels[8 * part + i];
-            x |= (uint64_t)(level < 0) << (8 * i);
-            size |= (uint64_t)(uint8_t)(level < 0 ? -level : level) << (8 * i);
-        }
-        negative |= ((x * gather) >> 56) << (8 * part);
+        uint64_t x;
+        memcpy(&x, levels + 8 * part, sizeof x);
+        const uint64_t below = (x >> 7) & ones, size = (x ^ (below * 0xff)) + below;
+        negative |= ((below * gather) >> 56) << (8 * part);
         set |= ((((size >> plane) & ones) * gather) >> 56) << (8 * part);
     }
 #endif
@@ -202,32 +200,73 @@ GX_INLINE uint64_t GX_NAME(gx_active)(const gx_planes *p, int32_t word)
     return set;
 }
 
-/* Gates by how many an event opens, bit by bit: the set units whose number has bit k open 2^k each. */
-GX_TARGET static int64_t GX_NAME(gx_count_open)(const gx_planes *p, const int32_t *class, const uint64_t *table,
-                                                int32_t bits)
+/* Sums of bytes, in as many parts as a vector has words of 64 bits. */
+#if GX_ISA >= GX_AVX512
+#define GX_PARTS 8
+#elif GX_ISA >= GX_AVX2
+#define GX_PARTS 4
+#else
+#define GX_PARTS 2
+#endif
+typedef int64_t GX_NAME(gx_parts) __attribute__((vector_size(8 * GX_PARTS)));
+
+/* sums and the bytes [64] of the n set units. */
+GX_INLINE GX_NAME(gx_parts) GX_NAME(gx_add_bytes)(GX_NAME(gx_parts) sums, uint64_t set, int32_t n,
+                                                  const uint8_t *bytes)
 {
-    int64_t sum = 0;
-#if GX_ISA >= GX_VBMI2
-    for (int32_t k = 0; k < bits; k += 8) {
-        const __mmask8 within = (__mmask8)(bits - k < 8 ? (1u << (bits - k)) - 1 : 255u);
-        __m512i found = _mm512_setzero_si512();
-        for (int32_t word = 0; word < p->words; word++) {
-            const __m512i set = _mm512_set1_epi64((int64_t)GX_NAME(gx_active)(p, word));
-            const __m512i gates = _mm512_maskz_loadu_epi64(within, table + (ptrdiff_t)class[word] * bits + k);
-            found = _mm512_add_epi64(found, _mm512_popcnt_epi64(_mm512_and_si512(set, gates)));
-        }
-        found = _mm512_sllv_epi64(found, _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0));
-        sum += _mm512_reduce_add_epi64(found) << k;
+    (void)n;
+#if GX_ISA >= GX_AVX512
+    sums += (GX_NAME(gx_parts))_mm512_sad_epu8(_mm512_maskz_loadu_epi8(set, bytes), _mm512_setzero_si512());
+#elif GX_ISA >= GX_AVX2
+    const __m256i own = _mm256_set1_epi64x((int64_t)0x8040201008040201u);       /* each byte's own bit */
+    const __m256i eighth = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    for (int32_t half = 0; half < 2; half++) {
+        const __m256i bits = _mm256_shuffle_epi8(_mm256_set1_epi32((int32_t)(set >> (32 * half))), eighth);
+        const __m256i taken = _mm256_cmpeq_epi8(_mm256_and_si256(bits, own), own);
+        const __m256i found = _mm256_and_si256(taken, _mm256_loadu_si256((const __m256i *)(bytes + 32 * half)));
+        sums += (GX_NAME(gx_parts))_mm256_sad_epu8(found, _mm256_setzero_si256());
     }
 #else
-    for (int32_t word = 0; word < p->words; word++) {
-        const uint64_t set = GX_NAME(gx_active)(p, word), *gates = table + (ptrdiff_t)class[word] * bits;
-        for (int32_t k = 0; k < bits; k++)
-            sum += (int64_t)__builtin_popcountll(set & gates[k]) << k;
+    const uint64_t own = 0x8040201008040201u, ones = 0x0101010101010101u, even = 0x00ff00ff00ff00ffu;
+    uint64_t pairs = 0;
+    if (n < 6) {
+        for (; set; set &= set - 1)
+            sums[0] += bytes[__builtin_ctzll(set)];
+        return sums;
     }
+    for (int32_t i = 0; i < 64; i += 8) {       /* eight bytes a word */
+        uint64_t x;
+        memcpy(&x, bytes + i, sizeof x);
+        const uint64_t bits = ((set >> i) & 0xff) * ones & own;
+        x &= (((bits + 0x7f7f7f7f7f7f7f7fu) | bits) >> 7 & ones) * 0xff;
+        pairs += (x & even) + (x >> 8 & even);
+    }
+    pairs = (pairs & 0x0000ffff0000ffffu) + (pairs >> 16 & 0x0000ffff0000ffffu);
+    sums[0] += (int64_t)((pairs & 0xffffffffu) + (pairs >> 32));
 #endif
-    return sum;
+    return sums;
 }
+
+GX_TARGET static int64_t GX_NAME(gx_count_open)(const gx_planes *p, const gx_opens *opens, int64_t *events)
+{
+    int64_t sum = 0, count = 0;
+    for (int32_t k = 0; k < opens->bytes; k++) {
+        GX_NAME(gx_parts) found = {0};
+        count = 0;
+        for (int32_t word = 0; word < p->words; word++) {
+            const uint64_t set = p->planes == 1 ? p->plus[word] | p->minus[word] : GX_NAME(gx_active)(p, word);
+            const uint8_t *more = opens->more + 64 * ((ptrdiff_t)opens->class[word] * opens->bytes + k);
+            const int32_t n = __builtin_popcountll(set);
+            found = GX_NAME(gx_add_bytes)(found, set, n, more);
+            count += n;
+        }
+        for (int32_t i = 0; i < GX_PARTS; i++)
+            sum += found[i] << (8 * k);
+    }
+    *events = count;
+    return sum + opens->least * count;
+}
+#undef GX_PARTS
 
 GX_TARGET static void GX_NAME(gx_head)(const gx_planes *source, const uint64_t *rows, int32_t targets, int32_t gain,
                                        int32_t *sums)
@@ -276,6 +315,7 @@ GX_INLINE void GX_NAME(gx_select)(const int32_t *list, int32_t n, int32_t shift,
 #include "slices_turn.h"
 
 #undef GX_INLINE
+#undef GX_SAMPLE_PART
 #undef GX_NAME
 #undef GX_JOIN
 #undef GX_JOIN_

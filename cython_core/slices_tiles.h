@@ -122,9 +122,27 @@ GX_INLINE void GX_NAME(gx_put)(uint64_t *plane, int64_t at, uint64_t bits, int32
         plane[(at >> 6) + 1] |= bits >> (64 - shift);
 }
 
+/* plus is ge and minus le, or the other way round where flip is set. */
+GX_INLINE void GX_NAME(gx_sign)(const uint64_t *restrict ge, const uint64_t *restrict le, const uint64_t *restrict flip,
+                                int32_t words, uint64_t *restrict plus, uint64_t *restrict minus)
+{
+    for (int32_t w = 0; w < words; w++) {
+        const uint64_t other = (ge[w] ^ le[w]) & flip[w];
+        plus[w] = ge[w] ^ other;
+        minus[w] = le[w] ^ other;
+    }
+}
+
 GX_TARGET static void GX_NAME(gx_finish)(const gx_finish *f, const uint64_t *ge, const uint64_t *le, gx_planes *planes)
 {
-    const int32_t words = f->pixel_words, aligned = f->channels % 64 == 0;
+    const int32_t pixels = f->out_height * f->out_width;
+    const int32_t words = f->pixel_words, aligned = f->channels % 64 == 0 || pixels == 1;
+    if (aligned && f->window_rows * f->window_columns == 1 && pixels == f->height * f->width) {
+        for (int32_t pixel = 0; pixel < pixels; pixel++)
+            GX_NAME(gx_sign)(ge + (size_t)pixel * words, le + (size_t)pixel * words, f->flip, words,
+                             planes->plus + (size_t)pixel * words, planes->minus + (size_t)pixel * words);
+        return;
+    }
     if (!aligned) {
         memset(planes->plus, 0, 8 * (size_t)planes->words);
         memset(planes->minus, 0, 8 * (size_t)planes->words);

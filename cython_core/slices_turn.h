@@ -60,23 +60,17 @@ GX_TARGET static void GX_NAME(gx_turn_out)(const uint64_t *rows, int32_t n, int3
 GX_TARGET static void GX_NAME(gx_run_samples)(const gx_sample_gates *g, const uint64_t *rows, uint64_t *counters,
                                               uint64_t *out, int32_t *sums)
 {
+    for (int32_t part = 0; part < GX_SAMPLE_WORDS; part += GX_SAMPLE_PART) {
 #if GX_ISA >= GX_AVX2
-#define GX_PART 4
-    const int32_t part = 0;
-    GX_NAME(gx_run_samples4)(g, rows, counters, out, part);
+        GX_NAME(gx_run_samples4)(g, rows, counters, out, part);
 #else
-#define GX_PART 2
-    for (int32_t part = 0; part < GX_SAMPLE_WORDS; part += 2) {
         GX_NAME(gx_run_samples2)(g, rows, counters, out, part);
 #endif
-    if (!g->edges)
-        for (int32_t output = 0; output < g->outputs; output++) {
+        for (int32_t output = 0; output < g->outputs && !g->edges; output++) {
             int32_t *lane = sums + (size_t)output * GX_SAMPLES + 64 * part;
-            memset(lane, 0, 4 * 64 * GX_PART);
-            GX_NAME(gx_unslice)(counters + (size_t)output * GX_SAMPLE_BITS * GX_PART, GX_PART, g->bits, lane);
+            const uint64_t *counter = counters + (size_t)output * GX_SAMPLE_BITS * GX_SAMPLE_PART;
+            memset(lane, 0, 4 * 64 * GX_SAMPLE_PART);
+            GX_NAME(gx_unslice)(counter, GX_SAMPLE_PART, g->bits, lane);
         }
-#if GX_ISA < GX_AVX2
     }
-#endif
-#undef GX_PART
 }

@@ -22,7 +22,20 @@ EXTRAS = {
     "interop": ("onnx", "nir"),
     "nirtorch": ("nirtorch",),
     "cluster": ("dask", "distributed"),
-    "bench": ("onnxruntime", "openvino", "scipy", "snntorch", "spikingjelly", "sinabs", "norse"),
+    "bench": (
+        "torch",
+        "onnx",
+        "onnxruntime",
+        "openvino",
+        "scipy",
+        "snntorch",
+        "spikingjelly",
+        "sinabs",
+        "norse",
+        "brian2",
+        "threadpoolctl",
+        "matplotlib",
+    ),
 }
 """Extra of this package -> the packages it brings."""
 

@@ -223,17 +223,19 @@ def aligned(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return flat
 
 
-def open_classes(fan_out: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
-    """Gates that each unit's event opens, fan_out int32 (size,), as the kernels count them.
+def open_classes(fan_out: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.uint8], int]:
+    """Gates that each unit's event opens, fan_out int32 (size,), as the kernels count them (``gx_opens``).
 
-    Returns int32 (words,), which row of the table a word of the source's planes takes, and the table uint64 (rows,
-    bits): bit k of the numbers of a word's 64 units. Inside an image most words are alike.
+    Returns int32 (words,), which row of the table a word of the source's planes takes; the table uint8 (rows, bytes,
+    64), byte by byte how many more gates than the least of all units each of a word's units opens; and that least.
+    Inside an image most words are alike.
     """
-    by_word = np.concatenate([fan_out, np.zeros(-fan_out.size % 64, np.int32)]).reshape(-1, 64)
-    rows, of_word = np.unique(by_word, axis=0, return_inverse=True)
-    bits = max(1, int(fan_out.max(initial=0)).bit_length())
-    table = words((rows[:, None, :] >> np.arange(bits)[:, None] & 1).astype(np.bool_))[..., 0]
-    return of_word.ravel().astype(np.int32), np.ascontiguousarray(table)
+    least = int(fan_out.min(initial=0 if fan_out.size == 0 else fan_out[0]))
+    more = np.concatenate([fan_out - least, np.zeros(-fan_out.size % 64, np.int32)]).astype("<u4").reshape(-1, 64)
+    rows, of_word = np.unique(more, axis=0, return_inverse=True)
+    n_bytes = max(1, -(-int(more.max(initial=0)).bit_length() // 8))
+    table = rows.view(np.uint8).reshape(-1, 64, 4).transpose(0, 2, 1)[:, :n_bytes]
+    return of_word.ravel().astype(np.int32), np.ascontiguousarray(table), least
 
 
 def head(weight: NDArray[np.int8], gain: int, kernel: str) -> _slices.HeadGates:
