@@ -185,16 +185,20 @@ static void convolution(const gx_slices *k, int one)
     take_in(made.minus, 8 * (size_t)made.words);
 
     int32_t *class = room(4 * (size_t)words);
-    uint64_t table[3 * 11];
-    int64_t opened = 0;
+    uint8_t more[3 * 2 * 64];
+    int64_t opened = 0, events = 0, sent = 0;
     for (int32_t w = 0; w < words; w++)
         class[w] = below(3);
-    for (int32_t i = 0; i < 33; i++)
-        table[i] = draw();
+    for (size_t i = 0; i < sizeof more; i++)
+        more[i] = (uint8_t)draw();
+    const gx_opens opens = {.class = class, .more = more, .bytes = 2, .least = 7};
     for (int32_t i = 0; i < size; i++)
-        for (int32_t b = 0; b < 11; b++)
-            opened += levels[i] ? (int64_t)(table[11 * class[i / 64] + b] >> (i % 64) & 1) << b : 0;
-    want(k->count_open(&source, class, table, 11) == opened, k->name, "the open gates", one);
+        if (levels[i]) {
+            const uint8_t *at = more + 128 * class[i / 64] + i % 64;
+            opened += 7 + at[0] + 256 * at[64], events++;
+        }
+    want(k->count_open(&source, &opens, &sent) == opened, k->name, "the open gates", one);
+    want(sent == events, k->name, "the number of events", one);
 
     enum { TARGETS = 5 };
     uint64_t *heads = room(8 * (size_t)TARGETS * 2 * words);
