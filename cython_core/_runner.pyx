@@ -193,10 +193,14 @@ cdef class Runner:
                 pthread_mutex_unlock(&self.turn)
                 with gil:
                     return None
-            if batch.batches != NULL:
+            if batch.batches == NULL:
+                pthread_mutex_unlock(&self.turn)
+            else:
                 with gil:
-                    self.make_gates()
-            pthread_mutex_unlock(&self.turn)
+                    try:
+                        self.make_gates()
+                    finally:
+                        pthread_mutex_unlock(&self.turn)
         result = Result.__new__(Result)
         result.scores, result.accumulators, result._columns = scores, accumulators, counts
         result._counts = self.counts_of
