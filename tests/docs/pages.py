@@ -73,7 +73,9 @@ def exception_of(step: Step) -> Exception_ | None:
     return max(fitting, key=lambda e: len(e.command), default=None)
 
 
-VARYING = re.compile(r"validation|used once|a second|samples/s|\bus\b|\bµs\b|took|seconds|\bs\b|sha256|kernel|cpu|processors|torch|numpy")
+VARYING = re.compile(
+    r"validation|used once|a second|samples/s|\bus\b|\bµs\b|took|seconds|\bs\b|sha256|kernel|cpu|processors|torch|numpy"
+)
 NUMBER = re.compile(r"\d[\d,.]*")
 
 
