@@ -62,7 +62,11 @@ def mirror_declarations() -> str:
     return str(root)
 
 
+PARALLEL = 1 if SANITIZE else min(os.cpu_count() or 1, 8)
+"""Compilers at a time; a sanitized build takes gigabytes a module."""
+
 setup(
+    options={"build_ext": {"parallel": PARALLEL}},
     package_dir={"gxevent": "gxevent", "gxevent.core": "cython_core", "gxevent.train": "train"},
     ext_modules=cythonize(
         extensions,
