@@ -149,6 +149,11 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
+def share(value: float | None) -> str | None:
+    """A cell of a table for a share; None stays unknown."""
+    return None if value is None else f"{value:.1%}"
+
+
 def run_table(summary: dict[str, Any]) -> list[str]:
     """A run's summary for people: accuracy, counts by layer, speed."""
     lines = [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gxevent.cli.common import Output, example, output_options, table
+from gxevent.cli.common import Output, example, output_options, share, table
 
 if TYPE_CHECKING:
     from gxevent.graph import EventGraph
@@ -80,7 +80,7 @@ def command(
                 p["role"],
                 str(tuple(p["shape"])),
                 p["units"],
-                None if p["activity"] is None else f"{p['activity']:.1%}",
+                share(p["activity"]),
             )
             for p in answer["populations"]
         ],

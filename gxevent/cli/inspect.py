@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gxevent.cli.common import Output, example, output_options, run_table, table
+from gxevent.cli.common import Output, example, output_options, run_table, share, table
 
 
 @click.command("inspect", epilog=example("gxevent inspect digits.gxn"))
@@ -47,7 +47,9 @@ def _network(found: dict[str, Any]) -> list[str]:
 def _graph(found: dict[str, Any]) -> list[str]:
     head = f"event graph {found['name'] or '(no name)'}, {found['units']:,} units, {found['synapses']:,} synapses"
     known = any(p["activity"] is not None for p in found["populations"])
-    populations = [(p["name"], p["role"], str(tuple(p["shape"])), p["units"], _share(p)) for p in found["populations"]]
+    populations = [
+        (p["name"], p["role"], str(tuple(p["shape"])), p["units"], share(p["activity"])) for p in found["populations"]
+    ]
     projections = [
         (p["name"], p["source"], p["target"], p["rule"], p["synapses"], p["gate_units"]) for p in found["projections"]
     ]
@@ -64,11 +66,6 @@ def _graph(found: dict[str, Any]) -> list[str]:
         "",
         f"gate units     chosen for kernel {found['kernel']} by {why}",
     ]
-
-
-def _share(population: dict[str, Any]) -> str | None:
-    """Expected share of active units."""
-    return None if population["activity"] is None else f"{population['activity']:.1%}"
 
 
 def _origin(found: dict[str, Any]) -> list[str]:

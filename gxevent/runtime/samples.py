@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MOST_SOURCES = 8190
 """Rows are numbered in words of 16 bits."""
 
+MOST_STEPS = 62
+"""A batch remembers in one word of 64 bits which layers want sample lanes."""
+
 
 def fits(conv: Convolution, bound: int) -> bool:
     """Whether a dense layer can run on sample lanes: it has few enough sources, and sums of few enough bits."""
@@ -74,7 +77,7 @@ def tail(graph: EventGraph, units: Sequence[Unit], plan: _plan.Plan, kernel: str
     index = {name: i for i, name in enumerate(graph.populations)}
     chain: list[int] = []
     target = graph.readout.name
-    while True:
+    while len(chain) < MOST_STEPS:
         into = [i for i, unit in enumerate(units) if unit.target == target]
         if len(into) != 1 or not _belongs(graph, units[into[0]], target, index):
             break

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import gxevent as gx
-from gxevent.runtime import costs, reference
+from gxevent.runtime import costs, reference, samples
 from gxevent.runtime.plan import available_kernels
 from tests import networks
 from tests.runtime.test_engine import assert_same_counts
@@ -104,6 +104,14 @@ def test_convolutions_before_the_dense_layers_run_sample_by_sample(monkeypatch, 
     head += [networks.batch_norm(rng, 6), gx.Activation(), gx.Flatten()]
     network = dense_network(rng, [150, 40, 70, 5], head, (2, 10, 10))
     assert_equals_reference(gx.Engine(gx.compile(network), 2, kernel), networks.levels(rng, (300, 2, 10, 10)))
+
+
+def test_the_tail_of_a_deep_network_is_its_last_layers(monkeypatch):
+    rng = np.random.default_rng(5)
+    prefer(monkeypatch, "samples", rng)
+    engine = gx.Engine(gx.compile(dense_network(rng, [100] * 71)))
+    assert_equals_reference(engine, networks.levels(rng, (300, 100)))
+    assert engine._lowered.tail.made == samples.MOST_STEPS
 
 
 def test_a_bad_frame_anywhere_in_a_batch_is_refused():
