@@ -58,8 +58,8 @@ cdef extern from "slices.h" nogil:
         int32_t outputs, tiles, bits, gain
     ctypedef struct gx_slices:
         const char *name
-        void (*run_tiles)(const gx_gates *, const gx_planes *, int32_t, int32_t, uint32_t *, uint64_t *, uint64_t *,
-                          int32_t, int32_t *) noexcept nogil
+        void (*run_blocks)(const gx_gates *, const gx_planes *, int32_t, int32_t, uint32_t *, uint64_t *, uint64_t *,
+                           int32_t, int32_t *) noexcept nogil
         void (*finish)(const gx_finish *, const uint64_t *, const uint64_t *, gx_planes *) noexcept nogil
         void (*pack)(const int8_t *, int32_t, gx_planes *) noexcept nogil
         void (*list)(gx_planes *) noexcept nogil
@@ -100,5 +100,9 @@ cdef class GateUnit:
     cdef readonly int64_t scratch_lists     # entries its lists of selected rows need
     cdef readonly int64_t scratch_words     # words its outputs before pooling need
     cdef readonly int32_t slack             # accumulators beyond the target's size that it may touch (adds 0 there)
+    cdef readonly int32_t shares            # parts of its work that may run side by side; 0: it runs as a whole
     cdef void accumulate(self, const sent_t *sent, int32_t *sums, scratch_t *scratch) noexcept nogil
     cdef void fire(self, const sent_t *sent, gx_planes *planes, scratch_t *scratch) noexcept nogil
+    cdef void run_shares(self, const sent_t *sent, int32_t first, int32_t last, int32_t *sums, scratch_t *own,
+                         scratch_t *common) noexcept nogil
+    cdef void finish_shares(self, gx_planes *planes, scratch_t *common) noexcept nogil

@@ -52,11 +52,24 @@ def aligned_rows(levels):
 
 
 cdef class GateUnit:
+    # A unit either accumulates (and fires) as a whole, or says how many shares it has and how they are run.
+
     cdef void accumulate(self, const sent_t *sent, int32_t *sums, scratch_t *scratch) noexcept nogil:
-        pass
+        self.run_shares(sent, 0, self.shares, sums, scratch, scratch)
 
     cdef void fire(self, const sent_t *sent, gx_planes *planes, scratch_t *scratch) noexcept nogil:
         # Sums and thresholds at once, where a unit can: the planes of its target.
+        self.run_shares(sent, 0, self.shares, NULL, scratch, scratch)
+        self.finish_shares(planes, scratch)
+
+    cdef void run_shares(self, const sent_t *sent, int32_t first, int32_t last, int32_t *sums, scratch_t *own,
+                         scratch_t *common) noexcept nogil:
+        # Shares first .. last - 1: their sums, or where sums is NULL what they fire, left in `common` for finish_shares.
+        # Several threads at a time, each with a scratch of its own; no two shares write the same word.
+        pass
+
+    cdef void finish_shares(self, gx_planes *planes, scratch_t *common) noexcept nogil:
+        # After all shares: the planes of the target.
         pass
 
 

@@ -4,6 +4,15 @@ from libc.stdint cimport int8_t, int32_t, int64_t, uint64_t
 
 from gxevent.core._gates cimport gx_opens, gx_planes, gx_slices, scratch_t, sent_t
 
+cdef extern from "pool.h" nogil:
+    ctypedef struct gx_pool:
+        pass
+    ctypedef void (*gx_work)(void *context, int32_t worker, int64_t begin, int64_t end) noexcept nogil
+    gx_pool *gx_pool_new(int32_t workers)
+    void gx_pool_start(gx_pool *pool)
+    void gx_pool_run(gx_pool *pool, gx_work work, void *context, int64_t n, int64_t chunk)
+    void gx_pool_free(gx_pool *pool)
+
 ctypedef struct population_t:
     int32_t role
     int32_t size
@@ -23,6 +32,7 @@ ctypedef struct projection_t:
     int32_t target
     int32_t fires               # whether the unit makes its target's outputs by itself
     int32_t counted             # column of its open gates, or -1
+    int32_t chunk               # shares of the unit that a thread takes at a time; 0: one thread runs them all
     const int32_t *fan_out      # [source size] gates an event opens; NULL where not counted, or counted by classes
     gx_opens opens              # the same where they are counted by planes; `more` is NULL elsewhere
 
@@ -45,12 +55,20 @@ cdef class Plan:
     cdef projection_t *projections
     cdef gx_slices kernel
     cdef readonly int32_t n_populations, n_projections, n_events, n_gated, readout
+    cdef readonly bint shared   # whether threads share the work of some unit
+    cdef public double time     # ns that a sample is expected to take one thread
     cdef int32_t scratch_rows
     cdef int64_t scratch_lists, scratch_words
     cdef list kept
 
+ctypedef struct crew_t:
+    # Threads that share the units of one sample.
+    gx_pool *pool
+    scratch_t **scratch         # one a thread
+
 cdef class Workspace:
     cdef Plan plan
+    cdef const crew_t *crew     # NULL: one thread runs its samples
     cdef sent_t *sent
     cdef scratch_t scratch
     cdef list memory

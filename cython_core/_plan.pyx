@@ -49,15 +49,17 @@ cdef class Plan:
             self.readout = self.n_populations
         self.n_populations += 1
 
-    def add_projection(self, GateUnit unit, int32_t source, int32_t target, bint fires, int32_t counted, fan_out=None,
-                       classes=None):
+    def add_projection(self, GateUnit unit, int32_t source, int32_t target, bint fires, int32_t counted, int32_t chunk,
+                       fan_out=None, classes=None):
         """In order of the target populations. counted: column of its open gates or -1; where they are counted, fan_out:
-        int32 (source size,), or classes: what ``gxevent.runtime.sliced.open_classes`` makes of it."""
+        int32 (source size,), or classes: what ``gxevent.runtime.sliced.open_classes`` makes of it. chunk: shares of the
+        unit that a thread takes at a time, or 0."""
         cdef projection_t *p = &self.projections[self.n_projections]
         cdef const int32_t[::1] counts, of_word
         cdef const uint8_t[:, :, ::1] table
         p.unit = <void *>unit
-        p.source, p.target, p.fires, p.counted = source, target, fires, counted
+        p.source, p.target, p.fires, p.counted, p.chunk = source, target, fires, counted, chunk
+        self.shared = self.shared or chunk > 0
         self.kept.append(unit)
         if fan_out is not None:
             counts = fan_out
@@ -188,9 +190,11 @@ cdef void run_populations(Workspace work, const int8_t *frame, int64_t *open_gat
             memset(sent.sums, 0, 4 * <size_t>p.size)
         while next_projection < work.plan.n_projections and work.plan.projections[next_projection].target == i:
             j = &work.plan.projections[next_projection]
-            if j.fires:
+            fired = fired or j.fires
+            if work.crew != NULL and j.chunk:
+                share(work, j, sent)
+            elif j.fires:
                 (<GateUnit>j.unit).fire(&work.sent[j.source], &sent.planes, &work.scratch)
-                fired = True
             else:
                 (<GateUnit>j.unit).accumulate(&work.sent[j.source], sent.sums, &work.scratch)
             if open_gates != NULL and j.counted >= 0:
@@ -203,6 +207,30 @@ cdef void run_populations(Workspace work, const int8_t *frame, int64_t *open_gat
             else:
                 fire(p, sent)
             hand_on(work.plan, p, sent, forms, not fired)
+
+
+ctypedef struct shared_t:
+    const projection_t *projection
+    const sent_t *source
+    int32_t *sums
+    scratch_t *common
+    scratch_t **own
+
+
+cdef void run_chunk(void *context, int32_t worker, int64_t begin, int64_t end) noexcept nogil:
+    cdef const shared_t *s = <const shared_t *>context
+    (<GateUnit>s.projection.unit).run_shares(s.source, <int32_t>begin, <int32_t>end, s.sums, s.own[worker], s.common)
+
+
+cdef void share(Workspace work, const projection_t *j, sent_t *target) noexcept nogil:
+    cdef shared_t shared
+    shared.projection, shared.source, shared.sums = j, &work.sent[j.source], NULL
+    shared.common, shared.own = &work.scratch, work.crew.scratch
+    if not j.fires:
+        shared.sums = target.sums
+    gx_pool_run(work.crew.pool, run_chunk, &shared, (<GateUnit>j.unit).shares, j.chunk)
+    if j.fires:
+        (<GateUnit>j.unit).finish_shares(&target.planes, &work.scratch)
 
 
 cdef void take_frame(Plan plan, const population_t *p, sent_t *sent, const int8_t *frame, bint inward,

@@ -7,18 +7,22 @@ from libc.string cimport memcpy
 cimport numpy as cnp
 
 from gxevent.core._batch cimport Batch, Tail
-from gxevent.core._gates cimport GX_SAMPLES
-from gxevent.core._plan cimport Plan, Workspace, count_sent, now, run_sample
+from gxevent.core._gates cimport GX_SAMPLES, scratch_t
+from gxevent.core._plan cimport (
+    Plan,
+    Workspace,
+    count_sent,
+    crew_t,
+    gx_pool,
+    gx_pool_free,
+    gx_pool_new,
+    gx_pool_run,
+    gx_pool_start,
+    now,
+    run_sample,
+)
 
 cnp.import_array()
-
-cdef extern from "pool.h" nogil:
-    ctypedef struct gx_pool:
-        pass
-    ctypedef void (*gx_work)(void *context, int32_t worker, int64_t begin, int64_t end) noexcept nogil
-    gx_pool *gx_pool_new(int32_t workers)
-    void gx_pool_run(gx_pool *pool, gx_work work, void *context, int64_t n, int64_t chunk)
-    void gx_pool_free(gx_pool *pool)
 
 cdef extern from "pthread.h" nogil:
     ctypedef struct pthread_mutex_t:
@@ -29,7 +33,8 @@ cdef extern from "pthread.h" nogil:
     int pthread_mutex_destroy(pthread_mutex_t *)
 
 cdef enum:
-    CHUNK = 16                  # samples a thread takes at a time: hand-over is cheap, the end is shared evenly
+    CHUNK = 16                  # samples a thread takes at a time, at most: the end is shared evenly
+    CHUNK_NS = 20000            # what a chunk should last at least: a thread that wakes up comes some microseconds late
     MOST_AXES = 4               # of an input: images have three
 
 cdef int64_t NEVER = 0x7fffffffffffffff
@@ -82,6 +87,9 @@ cdef class Result:
 cdef class Runner:
     """A plan with a workspace for every thread. Several callers take turns.
 
+    Threads share the samples of a batch; where there are fewer of those than threads, or samples come one by one, they
+    share the work of the plan's large units within each sample.
+
     Parameters
     ----------
     tail : the plan's last layers that batches run layer by layer, or None
@@ -101,8 +109,10 @@ cdef class Runner:
     cdef int32_t top, threads, n_events, classes
     cdef bint binary
     cdef int64_t size
+    cdef int64_t least          # samples that are worth a thread's while
     cdef void **pointers        # workspaces, then batches
     cdef gx_pool *pool
+    cdef crew_t crew
     cdef pthread_mutex_t turn
     cdef float unit
     cdef const float[::1] bias, scale, offset
@@ -114,7 +124,8 @@ cdef class Runner:
     def __cinit__(self, Plan plan, int32_t threads, *_):
         self.pointers = <void **>malloc(2 * threads * sizeof(void *))
         self.pool = gx_pool_new(threads)
-        if self.pointers == NULL or self.pool == NULL:
+        self.crew.scratch = <scratch_t **>malloc(threads * sizeof(void *))
+        if self.pointers == NULL or self.pool == NULL or self.crew.scratch == NULL:
             raise MemoryError
         pthread_mutex_init(&self.turn, NULL)
 
@@ -130,10 +141,13 @@ cdef class Runner:
         for i in range(threads):
             self.pointers[i] = <void *>self.workspaces[i]
             self.pointers[threads + i] = <void *>self.batches[i] if self.batches else NULL
+            self.crew.scratch[i] = &(<Workspace>self.workspaces[i]).scratch
+        self.crew.pool = self.pool
         self.size = 1
         for i in range(self.ndim):
             self.shape[i] = shape[i]
             self.size *= shape[i]
+        self.least = max(1, min(CHUNK, <int64_t>(CHUNK_NS / max(plan.time, 1.0))))
         self.classes, self.n_events = classes, plan.n_events
         self.unit = unit
         self.biased, self.scaled = bias is not None, scale is not None
@@ -145,21 +159,24 @@ cdef class Runner:
     def __dealloc__(self):
         gx_pool_free(self.pool)
         free(self.pointers)
+        free(self.crew.scratch)
         pthread_mutex_destroy(&self.turn)
 
     def run(self, frames, bint counting, bint shared):
         """Run frames int8 (n, *shape), contiguous, or one frame (*shape).
 
-        counting : whether to count events and open gates; shared : whether the threads share the frames
+        counting : whether to count events and open gates; shared : whether the threads may share the frames
         Returns a Result, or None when the frames are not of that form or hold other levels: the caller knows what to do
         or to say.
         """
         cdef cnp.ndarray array, scores, accumulators, counts
         cdef cnp.npy_intp dims[2]
         cdef batch_t batch
-        cdef int64_t n = 1
+        cdef int64_t n = 1, chunk
         cdef int first, i
+        cdef bint within_samples, apart
         cdef Result result
+        cdef Workspace work
         if not isinstance(frames, cnp.ndarray):
             return None
         array = frames
@@ -185,10 +202,22 @@ cdef class Runner:
         batch.size, batch.classes, batch.columns = self.size, self.classes, dims[1]
         batch.n_events, batch.counting = self.n_events, counting
         batch.top, batch.binary, batch.outside = self.top, self.binary, False
-        batch.batches = self.pointers + self.threads if shared and n > 1 and self.tail is not None else NULL
+        within_samples = self.plan.shared and (not shared or n < self.threads or n <= self.least)
+        apart = shared and self.threads > 1 and n > self.least and not within_samples
+        batch.batches = NULL
+        if shared and n > 1 and self.tail is not None and not within_samples:
+            batch.batches = self.pointers + self.threads
+        chunk = self.chunk(n, batch.batches != NULL)
+        work = <Workspace>self.pointers[0]
         with nogil:
             pthread_mutex_lock(&self.turn)
-            gx_pool_run(self.pool, run_range, &batch, n, self.chunk(n, batch.batches != NULL) if shared else n)
+            if within_samples or apart:
+                gx_pool_start(self.pool)
+            work.crew = &self.crew if within_samples else NULL
+            if apart:
+                gx_pool_run(self.pool, run_range, &batch, n, chunk)
+            else:
+                run_range(&batch, 0, 0, n)
             if batch.outside:
                 pthread_mutex_unlock(&self.turn)
                 with gil:
@@ -213,7 +242,7 @@ cdef class Runner:
     cdef int64_t chunk(self, int64_t n, bint layered) noexcept nogil:
         # Samples a thread takes at a time. Sample lanes want as many as they hold, shared evenly.
         cdef int64_t rounds = (n + self.threads * GX_SAMPLES - 1) // (self.threads * GX_SAMPLES)
-        return max(CHUNK, (n + rounds * self.threads - 1) // (rounds * self.threads)) if layered else CHUNK
+        return max(self.least, (n + rounds * self.threads - 1) // (rounds * self.threads)) if layered else self.least
 
     cdef void make_gates(self):
         # What sample lanes need, where this batch would have run faster on them.

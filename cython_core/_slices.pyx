@@ -58,6 +58,7 @@ cdef class SlicedGates(GateUnit):
         g.window_rows, g.window_columns = layout["window"]
         g.row_shift, g.pixel_bytes, g.pixel_words = layout["row_shift"], layout["pixel_bytes"], layout["pixel_words"]
         g.list_length = g.window_rows * g.window_columns * g.channels + GX_LIST_SLACK
+        self.shares = g.tiles * g.slices.blocks
         self.scratch_lists = <int64_t>source_planes * g.list_length
         self.scratch_words = <int64_t>g.out_height * g.out_width * g.pixel_words
 
@@ -77,13 +78,15 @@ cdef class SlicedGates(GateUnit):
             f.stride_rows, f.stride_columns = pool["stride"]
             f.left, _, f.top, _ = pool["padding"]
 
-    cdef void accumulate(self, const sent_t *sent, int32_t *sums, scratch_t *scratch) noexcept nogil:
-        self.kernel.run_tiles(&self.gates, &sent.planes, 0, self.gates.tiles, scratch.rows, NULL, NULL, self.gain, sums)
+    cdef void run_shares(self, const sent_t *sent, int32_t first, int32_t last, int32_t *sums, scratch_t *own,
+                         scratch_t *common) noexcept nogil:
+        if sums != NULL:
+            self.kernel.run_blocks(&self.gates, &sent.planes, first, last, own.rows, NULL, NULL, self.gain, sums)
+        else:
+            self.kernel.run_blocks(&self.gates, &sent.planes, first, last, own.rows, common.high, common.low, 1, NULL)
 
-    cdef void fire(self, const sent_t *sent, gx_planes *planes, scratch_t *scratch) noexcept nogil:
-        self.kernel.run_tiles(&self.gates, &sent.planes, 0, self.gates.tiles, scratch.rows, scratch.high, scratch.low,
-                              1, NULL)
-        self.kernel.finish(&self.finish, scratch.high, scratch.low, planes)
+    cdef void finish_shares(self, gx_planes *planes, scratch_t *common) noexcept nogil:
+        self.kernel.finish(&self.finish, common.high, common.low, planes)
 
 
 cdef class HeadGates(GateUnit):

@@ -91,10 +91,10 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    /* Tiles first .. last - 1 of a projection. With ge: s >= hi and s <= lo, OUT [pixels][pixel_words]; else sums INOUT
-     * [pixels][out_channels] += gain * s. scratch: [planes][list_length]. */
-    void (*run_tiles)(const gx_gates *g, const gx_planes *source, int32_t first, int32_t last, uint32_t *scratch,
-                      uint64_t *ge, uint64_t *le, int32_t gain, int32_t *sums);
+    /* Blocks first .. last - 1 of all tiles' blocks of a projection. With ge: s >= hi and s <= lo, OUT
+     * [pixels][pixel_words]; else sums INOUT [pixels][out_channels] += gain * s. scratch: [planes][list_length]. */
+    void (*run_blocks)(const gx_gates *g, const gx_planes *source, int32_t first, int32_t last, uint32_t *scratch,
+                       uint64_t *ge, uint64_t *le, int32_t gain, int32_t *sums);
     /* Maximum of a window's sums, before the threshold: any unit at hi, all units at lo. OUT plus, minus of `planes`. */
     void (*finish)(const gx_finish *f, const uint64_t *ge, const uint64_t *le, gx_planes *planes);
     /* Planes of levels [n]. */
@@ -153,7 +153,7 @@ typedef struct {
 
 #define GX_SLICES(isa)                                                                                                \
     {                                                                                                                 \
-        #isa, gx_run_tiles_##isa, gx_finish_##isa, gx_pack_##isa, gx_list_##isa, gx_count_open_##isa, gx_head_##isa,  \
+        #isa, gx_run_blocks_##isa, gx_finish_##isa, gx_pack_##isa, gx_list_##isa, gx_count_open_##isa, gx_head_##isa,  \
             gx_count_bits_##isa, gx_turn_in_##isa, gx_turn_out_##isa, gx_run_samples_##isa                            \
     }
 

@@ -84,14 +84,16 @@ GX_INLINE void GX_NAME(gx_place_sums)(const gx_gates *g, int32_t block, int32_t 
         }
 }
 
-/* Tiles first .. last - 1. With ge: outputs s >= hi and s <= lo, OUT [pixels][pixel_words]; else sums INOUT
- * [pixels][out_channels] += gain * s. scratch: [source planes][list_length]. */
-GX_TARGET static void GX_NAME(gx_run_tiles)(const gx_gates *g, const gx_planes *source, int32_t first, int32_t last,
-                                            uint32_t *scratch, uint64_t *ge, uint64_t *le, int32_t gain,
-                                            int32_t *sums)
+/* Blocks first .. last - 1 of all tiles' blocks. With ge: outputs s >= hi and s <= lo, OUT [pixels][pixel_words]; else
+ * sums INOUT [pixels][out_channels] += gain * s. scratch: [source planes][list_length]. */
+GX_TARGET static void GX_NAME(gx_run_blocks)(const gx_gates *g, const gx_planes *source, int32_t first, int32_t last,
+                                             uint32_t *scratch, uint64_t *ge, uint64_t *le, int32_t gain,
+                                             int32_t *sums)
 {
     gx_row_list lists[GX_MAX_PLANES];
-    for (int32_t tile = first; tile < last; tile++) {
+    const int32_t blocks = g->slices.blocks;
+    for (int32_t at = first; at < last;) {
+        const int32_t tile = at / blocks, past = (tile + 1) * blocks < last ? (tile + 1) * blocks : last;
         const int32_t row = tile / g->tiles_across * g->tile_rows, column = tile % g->tiles_across * g->tile_columns;
         const int32_t top = row * g->stride_rows - g->top, left = column * g->stride_columns - g->left;
         const int32_t rows = row + g->tile_rows > g->out_height ? g->out_height - row : g->tile_rows;
@@ -100,7 +102,8 @@ GX_TARGET static void GX_NAME(gx_run_tiles)(const gx_gates *g, const gx_planes *
             uint32_t *offset = scratch + (size_t)b * g->list_length;
             lists[b] = (gx_row_list){offset, GX_NAME(gx_select_window)(g, source, b, top, left, offset)};
         }
-        for (int32_t block = 0; block < g->slices.blocks; block++) {
+        for (; at < past; at++) {
+            const int32_t block = at - tile * blocks;
             if (ge) {
                 uint64_t high[GX_MAX_WIDTH + 1], low[GX_MAX_WIDTH + 1];
                 GX_NAME(gx_fire_block)(&g->slices, block, lists, source->planes, high, low);

@@ -154,6 +154,23 @@ def time_of(choice: Choice, work: Work, kernel: str) -> float:
     return rows(work, kernel) if choice.unit == "rows" else head(work, kernel)
 
 
+HAND_OVER = 8000.0
+"""A unit that takes a thread less is not shared among threads."""
+
+CHUNK = 3000.0
+"""What the shares that a thread takes at a time should last, at least."""
+
+
+def chunk(shares: int, time: float) -> int:
+    """How many of a unit's shares a thread takes at a time; 0 where one thread had better run them all.
+
+    time : ns of the whole unit on one thread
+    """
+    if shares < 2 or time < HAND_OVER:
+        return 0
+    return max(1, math.ceil(shares * min(1.0, CHUNK / time)))
+
+
 SAMPLES_ROW = {"generic": 1.88, "avx2": 0.83, "avx512": 0.5}
 """Adding one row of 256 samples."""
 

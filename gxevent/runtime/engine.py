@@ -45,7 +45,8 @@ class Engine:
     graph
         The compiled network.
     threads
-        Worker threads for ``run`` in batch mode.
+        Worker threads of ``run``: they share the samples of a batch, or the work of large layers where fewer samples
+        than threads are run at a time (and there is a processor for each thread).
     kernel
         "auto", or one of ``gxevent.runtime.plan.available_kernels()``.
     adapt
@@ -63,7 +64,7 @@ class Engine:
         self.kernel = choose_kernel(kernel)
         self._columns = Columns.of(graph, gated(graph))
         begun = time.perf_counter_ns()
-        self._install(build_plan(graph, self.kernel))
+        self._install(self._plan(graph))
         if adapt:
             self._turn = threading.Lock()
             self._watch = Watch(graph, self.kernel, time.perf_counter_ns() - begun)
@@ -73,6 +74,11 @@ class Engine:
 
     def _await(self) -> None:
         self._runner.review, self._runner.due = self._on_review, self._watch.due
+
+    def _plan(self, graph: EventGraph, kept: Lowered | None = None) -> Lowered:
+        # Threads that wait for a processor would make a layer last longer.
+        sharing = self.threads if self.threads <= usable_cpus() else 1
+        return build_plan(graph, self.kernel, kept=kept, threads=sharing)
 
     def _install(self, lowered: Lowered) -> None:
         self._lowered = lowered
@@ -90,7 +96,7 @@ class Engine:
                 result = self._run(frames[:: -(-len(frames) // LOOKED_AT)].copy(), True, False)
             better = self._watch.look(self._lowered.units, result.counts, ran)
             if better is not None:
-                self._install(build_plan(better, self.kernel, kept=self._lowered))
+                self._install(self._plan(better, self._lowered))
             self._await()
         finally:
             self._turn.release()

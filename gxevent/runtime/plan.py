@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gxevent.core import _batch, _gates, _plan
 from gxevent.errors import OptionError
 from gxevent.graph import EventGraph, Population
-from gxevent.runtime import samples, sliced
+from gxevent.runtime import costs, samples, sliced
 from gxevent.runtime.layout import Layout, layouts
 from gxevent.runtime.units import Unit, lower
 
@@ -46,7 +46,9 @@ def gated(graph: EventGraph) -> list[str]:
     return [p.name for name in graph.populations for p in graph.incoming(name) if p.rule.weighted]
 
 
-def build_plan(graph: EventGraph, kernel: str, fused: bool = True, kept: Lowered | None = None) -> Lowered:
+def build_plan(
+    graph: EventGraph, kernel: str, fused: bool = True, kept: Lowered | None = None, threads: int = 1
+) -> Lowered:
     """Lower a graph for one kernel path.
 
     fused
@@ -55,6 +57,8 @@ def build_plan(graph: EventGraph, kernel: str, fused: bool = True, kept: Lowered
     kept
         An earlier plan of the graph (expecting another activity) with the same kernel and ``fused``: what would be
         built alike is taken over from it.
+    threads
+        How many may share the work of a large unit.
     """
     layout = layouts(graph)
     index = {name: i for i, name in enumerate(graph.populations)}
@@ -70,12 +74,14 @@ def build_plan(graph: EventGraph, kernel: str, fused: bool = True, kept: Lowered
         plan.add_population(role, p.size, layout[name].channels, forms, planes, thresholds(p, layout[name]))
     column = {name: i for i, name in enumerate(gated(graph))}
     for unit in units:
-        p, opens = unit.projection, {}
+        p, opens, time = unit.projection, {}, unit.time(kernel)
+        plan.time += time
         if p.rule.weighted:
             fan_out = layout[p.source].inward(p.rule.fan_out_counts())
             opens = {"classes": sliced.open_classes(fan_out)} if "planes" in unit.needs else {"fan_out": fan_out}
         ends = index[p.source], index[unit.target]
-        plan.add_projection(unit.gates, *ends, unit.fires, column.get(p.name, -1), **opens)
+        chunk = costs.chunk(unit.gates.shares, time) if threads > 1 else 0
+        plan.add_projection(unit.gates, *ends, unit.fires, column.get(p.name, -1), chunk, **opens)
     return Lowered(plan, layout, tuple(units), samples.tail(graph, units, plan, kernel) if fused else None)
 
 

@@ -40,6 +40,10 @@ class Unit:
     work: costs.Work | None = None
     conv: Convolution | None = None
 
+    def time(self, kernel: str) -> float:
+        """Nanoseconds of a sample that the cost model expects; 0 where it does not know the rule."""
+        return costs.time_of(self.choice, self.work, kernel) if self.choice and self.work else 0.0
+
 
 def work_of(graph: EventGraph, p: Projection, fires: bool) -> costs.Work | None:
     """A projection as the cost model sees it; None for rules that it does not know."""

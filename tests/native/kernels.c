@@ -127,8 +127,8 @@ static void convolution(const gx_slices *k, int one)
         levels[i] = (int8_t)(below(100) < s.density ? (1 + below((1 << s.source_planes) - 1)) * (1 - 2 * below(2)) : 0);
     k->pack(levels, size, &source);
     k->list(&source);
-    k->run_tiles(&g, &source, 0, g.tiles, scratch, NULL, NULL, 3, sums);
-    k->run_tiles(&g, &source, 0, g.tiles, scratch, ge, le, 1, NULL);
+    k->run_blocks(&g, &source, 0, g.tiles * u->blocks, scratch, NULL, NULL, 3, sums);
+    k->run_blocks(&g, &source, 0, g.tiles * u->blocks, scratch, ge, le, 1, NULL);
 
     for (int32_t y = 0; y < g.out_height; y++)
         for (int32_t x = 0; x < g.out_width; x++) {
