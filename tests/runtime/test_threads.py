@@ -43,7 +43,8 @@ def dense_network(rng: np.random.Generator) -> gx.TernaryNetwork:
     """Layers of several blocks of lanes; the last one does not fire."""
     layers = []
     for inputs, outputs in ((700, 1500), (1500, 1100)):
-        layers += [gx.Dense(networks.levels(rng, (outputs, inputs))), networks.batch_norm(rng, outputs), gx.Activation()]
+        layers += [gx.Dense(networks.levels(rng, (outputs, inputs)))]
+        layers += [networks.batch_norm(rng, outputs), gx.Activation()]
     return gx.TernaryNetwork((700,), None, [*layers, gx.Dense(networks.levels(rng, (1050, 1100)))])
 
 
