@@ -91,28 +91,26 @@ GX_TARGET static void GX_NAME(gx_run_blocks)(const gx_gates *g, const gx_planes 
                                              int32_t *sums)
 {
     gx_row_list lists[GX_MAX_PLANES];
-    const int32_t blocks = g->slices.blocks;
-    for (int32_t at = first; at < last;) {
-        const int32_t tile = at / blocks, past = (tile + 1) * blocks < last ? (tile + 1) * blocks : last;
+    int32_t listed = -1;
+    for (int32_t at = first; at < last; at++) {
+        const int32_t block = at / g->tiles, tile = at % g->tiles;
         const int32_t row = tile / g->tiles_across * g->tile_rows, column = tile % g->tiles_across * g->tile_columns;
         const int32_t top = row * g->stride_rows - g->top, left = column * g->stride_columns - g->left;
         const int32_t rows = row + g->tile_rows > g->out_height ? g->out_height - row : g->tile_rows;
         const int32_t columns = column + g->tile_columns > g->out_width ? g->out_width - column : g->tile_columns;
-        for (int32_t b = 0; b < source->planes; b++) {
+        for (int32_t b = 0; b < source->planes && tile != listed; b++) {
             uint32_t *offset = scratch + (size_t)b * g->list_length;
             lists[b] = (gx_row_list){offset, GX_NAME(gx_select_window)(g, source, b, top, left, offset)};
         }
-        for (; at < past; at++) {
-            const int32_t block = at - tile * blocks;
-            if (ge) {
-                uint64_t high[GX_MAX_WIDTH + 1], low[GX_MAX_WIDTH + 1];
-                GX_NAME(gx_fire_block)(&g->slices, block, lists, source->planes, high, low);
-                GX_NAME(gx_place_bits)(g, block, row, column, rows, columns, high, low, ge, le);
-            } else {
-                int32_t lane[64 * GX_MAX_WIDTH] = {0};
-                GX_NAME(gx_sum_block)(&g->slices, block, lists, source->planes, lane);
-                GX_NAME(gx_place_sums)(g, block, row, column, rows, columns, lane, gain, sums);
-            }
+        listed = tile;
+        if (ge) {
+            uint64_t high[GX_MAX_WIDTH + 1], low[GX_MAX_WIDTH + 1];
+            GX_NAME(gx_fire_block)(&g->slices, block, lists, source->planes, high, low);
+            GX_NAME(gx_place_bits)(g, block, row, column, rows, columns, high, low, ge, le);
+        } else {
+            int32_t lane[64 * GX_MAX_WIDTH] = {0};
+            GX_NAME(gx_sum_block)(&g->slices, block, lists, source->planes, lane);
+            GX_NAME(gx_place_sums)(g, block, row, column, rows, columns, lane, gain, sums);
         }
     }
 }
