@@ -13,6 +13,10 @@ ROLES = {"input": INPUT, "sum": SUM, "fire": FIRE, "readout": READOUT, "absorbed
 FORMS = {"levels": AS_LEVELS, "events": AS_EVENTS, "planes": AS_PLANES, "lists": AS_LISTS, "sums": AS_SUMS}
 
 
+cdef extern from "order.h" nogil:
+    void gx_order_pixels(const int8_t *planes, int64_t channels, int64_t pixels, int8_t *levels)
+
+
 cdef class Plan:
     """Populations and projections in running order. Built by ``gxevent.runtime.plan``, which proves all bounds."""
 
@@ -235,8 +239,7 @@ cdef void share(Workspace work, const projection_t *j, sent_t *target) noexcept 
 
 cdef void take_frame(Plan plan, const population_t *p, sent_t *sent, const int8_t *frame, bint inward,
                      int32_t forms) noexcept nogil:
-    cdef int32_t channel, pixel, pixels = p.size // p.channels
-    cdef const int8_t *plane
+    cdef int32_t pixels = p.size // p.channels
     if sent.levels == NULL:             # one channel or one pixel: the orders are the same
         plan.kernel.pack(frame, p.size, &sent.planes)
         if forms & AS_LISTS:
@@ -245,10 +248,7 @@ cdef void take_frame(Plan plan, const population_t *p, sent_t *sent, const int8_
     if inward or p.channels == 1 or pixels == 1:
         memcpy(sent.levels, frame, p.size)
     else:
-        for channel in range(p.channels):
-            plane = frame + <int64_t>channel * pixels
-            for pixel in range(pixels):
-                sent.levels[pixel * p.channels + channel] = plane[pixel]
+        gx_order_pixels(frame, p.channels, pixels, sent.levels)
     hand_on(plan, p, sent, forms, True)
 
 

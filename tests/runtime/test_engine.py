@@ -66,6 +66,22 @@ def test_kernels_threads_and_modes_agree(kernel, threads):
         assert_same_counts(result.counts, expected)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 21])
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 3), (5, 13), (8, 8), (34, 34)])
+def test_frames_of_several_channels_are_taken_in_pixel_by_pixel(channels, size):
+    rng = np.random.default_rng(channels)
+    shape = (channels, *size)
+    weight = networks.levels(rng, (3, channels, 1, 1), 3, density=1.0)
+    layers = [gx.Conv2d(weight, levels=3), gx.Flatten(), gx.Activation()]
+    layers += [gx.Dense(networks.levels(rng, (4, 3 * size[0] * size[1])))]
+    graph = gx.compile(gx.TernaryNetwork(shape, None, layers, input_levels=5))
+    frames = networks.levels(rng, (3, *shape), 5, density=0.9)
+    expected = reference.run_graph(graph, frames)
+    engine = gx.Engine(graph)
+    np.testing.assert_array_equal(engine.run(frames).accumulators, expected.accumulators[graph.readout.name])
+    np.testing.assert_array_equal(engine.trace(frames[1]).outputs["input"], frames[1])
+
+
 def test_long_sums_do_not_overflow_the_narrow_counters():
     """More than 127 equal rows in int8 sums, more than 32767 in int16 sums."""
     weight = np.ones((40, 3000), np.int8)
