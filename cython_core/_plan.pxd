@@ -46,7 +46,7 @@ cdef class Plan:
     cdef gx_slices kernel
     cdef readonly int32_t n_populations, n_projections, n_events, n_gated, readout
     cdef int32_t scratch_rows
-    cdef int64_t scratch_lists, scratch_words
+    cdef int64_t scratch_lists, scratch_words, scratch_room
     cdef list kept
 
 cdef class Workspace:

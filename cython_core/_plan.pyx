@@ -72,6 +72,7 @@ cdef class Plan:
         self.scratch_rows = max(self.scratch_rows, unit.scratch_rows)
         self.scratch_lists = max(self.scratch_lists, unit.scratch_lists)
         self.scratch_words = max(self.scratch_words, unit.scratch_words)
+        self.scratch_room = max(self.scratch_room, unit.scratch_room)
         self.n_projections += 1
 
 
@@ -105,6 +106,7 @@ cdef class Workspace:
         self.scratch.rows = <uint32_t *>self.take(4 * <size_t>plan.scratch_lists)
         self.scratch.high = <uint64_t *>self.take(8 * <size_t>plan.scratch_words)
         self.scratch.low = <uint64_t *>self.take(8 * <size_t>plan.scratch_words)
+        self.scratch.room = <uint64_t *>self.take(8 * <size_t>plan.scratch_room)
 
     cdef int take_planes(self, gx_planes *planes, const population_t *p) except -1:
         planes.words = (p.size + 63) // 64

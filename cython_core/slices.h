@@ -41,7 +41,7 @@ typedef struct {
     int32_t far;            /* whether rows come from beyond the second-level cache and are worth fetching ahead */
 } gx_sliced;
 
-/* Rows that one plane of the source's events selects, as offsets in words (row * 2 * width), whole rounds. */
+/* Rows that one plane of the source's events selects, as offsets in bytes (row * 16 * width), whole rounds. */
 typedef struct {
     const uint32_t *offset;
     int32_t n;
@@ -88,6 +88,7 @@ typedef struct {
 } gx_finish;
 
 #include "slices_samples.h"
+#include "slices_pixels.h"
 
 typedef struct {
     const char *name;
@@ -111,6 +112,14 @@ typedef struct {
     void (*turn_out)(const uint64_t *rows, int32_t n, int32_t words, uint64_t *planes);
     void (*run_samples)(const gx_sample_gates *g, const uint64_t *rows, uint64_t *counters, uint64_t *out,
                         int32_t *sums);
+    /* A convolution on lanes of output pixels, see slices_pixels.h: strips of what the source sent, then turns first ..
+     * last - 1 to s >= hi and s <= lo of each channel, and those to their pixels; or sums INOUT += gain * s. */
+    void (*make_strips)(const gx_pixel_gates *g, const gx_planes *source, uint64_t *maps, char *strips);
+    void (*fire_pixels)(const gx_pixel_gates *g, const char *strips, int32_t planes, int32_t first, int32_t last,
+                        uint64_t *high, uint64_t *low);
+    void (*place_pixels)(const gx_pixel_gates *g, const uint64_t *high, const uint64_t *low, uint64_t *ge,
+                         uint64_t *le);
+    void (*sum_pixels)(const gx_pixel_gates *g, const char *strips, int32_t planes, int32_t gain, int32_t *sums);
 } gx_slices;
 
 #define GX_NEON (-1)         /* vectors of 128 bits, as the generic path has them */
@@ -154,7 +163,8 @@ typedef struct {
 #define GX_SLICES(isa)                                                                                                \
     {                                                                                                                 \
         #isa, gx_run_tiles_##isa, gx_finish_##isa, gx_pack_##isa, gx_list_##isa, gx_count_open_##isa, gx_head_##isa,  \
-            gx_count_bits_##isa, gx_turn_in_##isa, gx_turn_out_##isa, gx_run_samples_##isa                            \
+            gx_count_bits_##isa, gx_turn_in_##isa, gx_turn_out_##isa, gx_run_samples_##isa, gx_make_strips_##isa,     \
+            gx_fire_pixels_##isa, gx_place_pixels_##isa, gx_sum_pixels_##isa                                          \
     }
 
 /* Kernel paths this machine can run, the best last. */

@@ -38,7 +38,7 @@ typedef uint64_t GX_V __attribute__((vector_size(8 * GX_WORDS)));
 #define GX_MAJORITY(x, y, z) GX_CHOOSE((x) ^ (y), z, x)
 #endif
 
-GX_INLINE GX_V GX_W(gx_load)(const uint64_t *at)
+GX_INLINE GX_V GX_W(gx_load)(const void *at)
 {
     GX_V v;
     memcpy(&v, at, sizeof v);
@@ -53,27 +53,29 @@ GX_INLINE GX_V GX_W(gx_join)(GX_V *c, GX_V x, GX_V y)
     return GX_MAJORITY(s, x, y);
 }
 
-/* Add row `offset` at c[0]; returns the carry. Both bits are used once, straight from memory: z = s ^ t need not be
- * loaded twice, nor be kept. */
-GX_INLINE GX_V GX_W(gx_row)(GX_V *c, const uint64_t *rows, uint32_t offset, int32_t width)
+/* Add the row whose bits z are at `row` and a `apart` bytes on at c[0]; returns the carry. Both are used once, straight
+ * from memory: z = s ^ t need not be loaded twice, nor be kept. */
+GX_INLINE GX_V GX_W(gx_row)(GX_V *c, const char *row, ptrdiff_t apart)
 {
-    const GX_V s = c[0], t = s ^ GX_W(gx_load)(rows + offset);
+    const GX_V s = c[0], t = s ^ GX_W(gx_load)(row);
     c[0] = t;
-    return GX_CARRY(s, t, GX_W(gx_load)(rows + offset + width));
+    return GX_CARRY(s, t, GX_W(gx_load)(row + apart));
 }
 
-/* Trees that add 4 to 32 rows of a list at c[0] and return their carry, for lists of 32 and of 16 bits. */
+/* Trees that add 4 to 32 rows of a list at c[0] and return their carry, for lists of bytes in 32 bits and of words in
+ * 16 bits. */
 #define GX_TREE(type, name, half, level)                                                                              \
-    GX_INLINE GX_V GX_W(name)(GX_V * c, const uint64_t *rows, const type *list, int32_t width)                        \
+    GX_INLINE GX_V GX_W(name)(GX_V * c, const char *rows, const type *list, ptrdiff_t apart)                          \
     {                                                                                                                 \
-        const GX_V x = GX_W(half)(c, rows, list, width);                                                              \
-        const GX_V y = GX_W(half)(c, rows, list + (1 << (level)) / 2, width);                                         \
+        const GX_V x = GX_W(half)(c, rows, list, apart);                                                              \
+        const GX_V y = GX_W(half)(c, rows, list + (1 << (level)) / 2, apart);                                         \
         return GX_W(gx_join)(c + (level), x, y);                                                                      \
     }
-#define GX_TREES(type, two, four, eight, sixteen, thirtytwo)                                                          \
-    GX_INLINE GX_V GX_W(two)(GX_V * c, const uint64_t *rows, const type *list, int32_t width)                         \
+#define GX_TREES(type, unit, two, four, eight, sixteen, thirtytwo)                                                    \
+    GX_INLINE GX_V GX_W(two)(GX_V * c, const char *rows, const type *list, ptrdiff_t apart)                           \
     {                                                                                                                 \
-        const GX_V x = GX_W(gx_row)(c, rows, list[0], width), y = GX_W(gx_row)(c, rows, list[1], width);              \
+        const GX_V x = GX_W(gx_row)(c, rows + (unit) * (size_t)list[0], apart);                                       \
+        const GX_V y = GX_W(gx_row)(c, rows + (unit) * (size_t)list[1], apart);                                       \
         return GX_W(gx_join)(c + 1, x, y);                                                                            \
     }                                                                                                                 \
     GX_TREE(type, four, two, 2)                                                                                       \
@@ -81,9 +83,9 @@ GX_INLINE GX_V GX_W(gx_row)(GX_V *c, const uint64_t *rows, uint32_t offset, int3
     GX_TREE(type, sixteen, eight, 4)                                                                                  \
     GX_TREE(type, thirtytwo, sixteen, 5)
 
-GX_TREES(uint32_t, gx_two, gx_four, gx_eight, gx_sixteen, gx_thirtytwo)
+GX_TREES(uint32_t, 1, gx_two, gx_four, gx_eight, gx_sixteen, gx_thirtytwo)
 #if GX_WORDS == GX_SAMPLE_PART
-GX_TREES(uint16_t, gx_two_short, gx_four_short, gx_eight_short, gx_sixteen_short, gx_thirtytwo_short)
+GX_TREES(uint16_t, 8, gx_two_short, gx_four_short, gx_eight_short, gx_sixteen_short, gx_thirtytwo_short)
 #endif
 #undef GX_TREE
 #undef GX_TREES
@@ -107,25 +109,25 @@ GX_INLINE void GX_W(gx_ripple)(GX_V *c, GX_V *counter, int32_t first, int32_t bi
 
 /* Add a list's rows at counter[0]; n is in whole rounds. The lowest bits stay in registers over the whole list. What
  * is over whole 32s comes first, 4 to 16 rows, so that their carries meet on the way and ripple once. */
-GX_INLINE void GX_W(gx_add_list)(GX_V *counter, int32_t bits, const uint64_t *rows, const uint32_t *list, int32_t n,
-                                 int32_t width, const int far)
+GX_INLINE void GX_W(gx_add_list)(GX_V *counter, int32_t bits, const char *rows, const uint32_t *list, int32_t n,
+                                 ptrdiff_t apart, const int far)
 {
     GX_V c[GX_KEPT], carry = {0};
     for (int32_t k = 0; k < GX_KEPT; k++)
         c[k] = counter[k];
     if (n & 31) {
         if (n & 4) {
-            carry = GX_W(gx_half)(c + 3, GX_W(gx_four)(c, rows, list, width));
+            carry = GX_W(gx_half)(c + 3, GX_W(gx_four)(c, rows, list, apart));
             list += 4;
         }
         if (n & 8) {
-            carry = GX_W(gx_join)(c + 4, carry, GX_W(gx_eight)(c, rows, list, width));
+            carry = GX_W(gx_join)(c + 4, carry, GX_W(gx_eight)(c, rows, list, apart));
             list += 8;
         } else {
             carry = GX_W(gx_half)(c + 4, carry);
         }
         if (n & 16) {
-            carry = GX_W(gx_join)(c + 5, carry, GX_W(gx_sixteen)(c, rows, list, width));
+            carry = GX_W(gx_join)(c + 5, carry, GX_W(gx_sixteen)(c, rows, list, apart));
             list += 16;
         } else {
             carry = GX_W(gx_half)(c + 5, carry);
@@ -137,9 +139,9 @@ GX_INLINE void GX_W(gx_add_list)(GX_V *counter, int32_t bits, const uint64_t *ro
             for (int32_t k = 32; k < 64; k++) {
                 __builtin_prefetch(rows + list[k]);
                 if (GX_WORDS == 8)
-                    __builtin_prefetch(rows + list[k] + width);
+                    __builtin_prefetch(rows + list[k] + apart);
             }
-        GX_W(gx_ripple)(c, counter, 6, bits, GX_W(gx_thirtytwo)(c, rows, list, width));
+        GX_W(gx_ripple)(c, counter, 6, bits, GX_W(gx_thirtytwo)(c, rows, list, apart));
     }
     for (int32_t k = 0; k < GX_KEPT; k++)
         counter[k] = c[k];
@@ -158,12 +160,12 @@ GX_INLINE void GX_W(gx_count)(const gx_sliced *u, int32_t block, int32_t part, c
     for (int32_t k = 0; k < u->bits + GX_KEPT; k++)
         counter[k] = (GX_V){0} - ((seed >> k) & 1);
     for (int32_t j = 0; j < u->planes; j++) {
-        const uint64_t *rows = u->rows + ((size_t)j * u->blocks + block) * u->n_rows * 2 * width + part;
+        const char *rows = (const char *)(u->rows + ((size_t)j * u->blocks + block) * u->n_rows * 2 * width + part);
         for (int32_t b = 0; b < planes; b++) {
             if (u->far)
-                GX_W(gx_add_list)(counter + b + j, u->bits - b - j, rows, lists[b].offset, lists[b].n, width, 1);
+                GX_W(gx_add_list)(counter + b + j, u->bits - b - j, rows, lists[b].offset, lists[b].n, 8 * width, 1);
             else
-                GX_W(gx_add_list)(counter + b + j, u->bits - b - j, rows, lists[b].offset, lists[b].n, width, 0);
+                GX_W(gx_add_list)(counter + b + j, u->bits - b - j, rows, lists[b].offset, lists[b].n, 8 * width, 0);
         }
     }
 }
@@ -194,6 +196,7 @@ GX_TARGET static void GX_W(gx_count_part)(const gx_sliced *u, int32_t block, int
 
 #if GX_WORDS == GX_SAMPLE_PART
 #include "slices_samples_kernel.h"
+#include "slices_pixels_kernel.h"
 #endif
 
 #undef GX_LOGIC

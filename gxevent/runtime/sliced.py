@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,11 @@ class Convolution:
                 of = slice(g * out // rule.groups, (g + 1) * out // rule.groups)
                 weight[of, g * inputs : (g + 1) * inputs] = rule.weight[of]
         return cls(weight, rule.source_shape, rule.target_shape, rule.stride, rule.padding, rule.dilation)
+
+    @cached_property
+    def nonzero(self) -> int:
+        """Weights that are not zero."""
+        return int(np.count_nonzero(self.weight))
 
     def window(self, tile: tuple[int, int]) -> tuple[int, int]:
         """Input pixels (rows, columns) that a tile of output pixels spans."""
