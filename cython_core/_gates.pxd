@@ -32,7 +32,7 @@ cdef extern from "slices.h" nogil:
         int32_t tile_rows, tile_columns, tiles_across, tiles
         int32_t window_rows, window_columns
         const int32_t *row_at
-        int32_t row_shift, list_length, pixel_bytes, pixel_words
+        int32_t half_shift, list_length, pixel_bytes, pixel_words
     ctypedef struct gx_planes:
         int32_t words, planes, capacity
         uint64_t *plus

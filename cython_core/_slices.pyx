@@ -74,7 +74,7 @@ cdef class SlicedGates(GateUnit):
         g.tiles_across = (g.out_width + g.tile_columns - 1) // g.tile_columns
         g.tiles = g.tiles_across * ((g.out_height + g.tile_rows - 1) // g.tile_rows)
         g.window_rows, g.window_columns = layout["window"]
-        g.row_shift, g.pixel_bytes, g.pixel_words = layout["row_shift"], layout["pixel_bytes"], layout["pixel_words"]
+        g.half_shift, g.pixel_bytes, g.pixel_words = layout["half_shift"], layout["pixel_bytes"], layout["pixel_words"]
         g.list_length = g.window_rows * g.window_columns * g.channels + GX_LIST_SLACK
         self.scratch_lists = <int64_t>source_planes * g.list_length
         self.scratch_words = <int64_t>g.out_height * g.out_width * g.pixel_words

@@ -10,7 +10,7 @@ GX_INLINE void GX_W(gx_count_pixels)(const gx_pixel_gates *g, int32_t turn, cons
     for (int32_t sign = 1; sign < 3; sign++) {
         const int32_t n = g->turns[3 * turn + sign];
         for (int32_t b = 0; b < planes; b++)
-            GX_W(gx_add_list)(counter + b, g->bits - b, strips + b * g->plane, list, n, g->strip, 0);
+            GX_W(gx_add_strips)(counter + b, g->bits - b, strips + b * g->plane, list, n, g->strip);
         list += n;
         for (int32_t k = 0; k < g->bits; k++)
             counter[k] = ~counter[k];

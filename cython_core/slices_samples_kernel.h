@@ -6,25 +6,25 @@ GX_INLINE void GX_W(gx_add_samples)(GX_V *c, GX_V *counter, int32_t bits, const 
 {
     GX_V carry = {0};
     if (n & 8) {
-        carry = GX_W(gx_half)(c + 4, GX_W(gx_eight_short)(c, rows, list, 8 * GX_SAMPLE_WORDS));
+        carry = GX_W(gx_half)(c + 4, GX_W(gx_eight_samples)(c, rows, list, 8 * GX_SAMPLE_WORDS));
         list += 8;
     }
     if (n & 16) {
-        carry = GX_W(gx_join)(c + 5, carry, GX_W(gx_sixteen_short)(c, rows, list, 8 * GX_SAMPLE_WORDS));
+        carry = GX_W(gx_join)(c + 5, carry, GX_W(gx_sixteen_samples)(c, rows, list, 8 * GX_SAMPLE_WORDS));
         list += 16;
     } else {
         carry = GX_W(gx_half)(c + 5, carry);
     }
     if (n & 32) {
-        carry = GX_W(gx_join)(c + 6, carry, GX_W(gx_thirtytwo_short)(c, rows, list, 8 * GX_SAMPLE_WORDS));
+        carry = GX_W(gx_join)(c + 6, carry, GX_W(gx_thirtytwo_samples)(c, rows, list, 8 * GX_SAMPLE_WORDS));
         list += 32;
     } else {
         carry = GX_W(gx_half)(c + 6, carry);
     }
     GX_W(gx_ripple)(c, counter, 7, bits, carry);
     for (n >>= 6; n > 0; n--, list += 64) {
-        const GX_V x = GX_W(gx_thirtytwo_short)(c, rows, list, 8 * GX_SAMPLE_WORDS);
-        const GX_V y = GX_W(gx_thirtytwo_short)(c, rows, list + 32, 8 * GX_SAMPLE_WORDS);
+        const GX_V x = GX_W(gx_thirtytwo_samples)(c, rows, list, 8 * GX_SAMPLE_WORDS);
+        const GX_V y = GX_W(gx_thirtytwo_samples)(c, rows, list + 32, 8 * GX_SAMPLE_WORDS);
         GX_W(gx_ripple)(c, counter, 7, bits, GX_W(gx_join)(c + 6, x, y));
     }
 }
