@@ -63,7 +63,7 @@ static table_t table(int32_t width, size_t bytes)
     t.n_lists = t.slices.n_rows / EVENTS + 1;
     t.lists = room(4 * ((size_t)t.n_lists * EVENTS + 64));
     for (int32_t i = 0; i < t.n_lists * EVENTS; i++)
-        t.lists[i] = (uint32_t)(draw() % (uint64_t)t.slices.n_rows) * 2 * (uint32_t)width;
+        t.lists[i] = (uint32_t)(draw() % (2 * (uint64_t)t.slices.n_rows)) * 8 * (uint32_t)width;
     return t;
 }
 
@@ -126,9 +126,9 @@ LOGIC(logic512, "avx512f", EIGHT(ZMM))
             if (i == 0)                                                                                               \
                 begun = now();                                                                                        \
             for (int32_t e = 0; e < EVENTS; e += 2) {                                                                 \
-                const uint64_t *a = t->slices.rows + list[e], *b = t->slices.rows + list[e + 1];                      \
-                x |= *(const type *)a, y |= *(const type *)(a + words);                                               \
-                z |= *(const type *)b, v |= *(const type *)(b + words);                                               \
+                const char *rows = (const char *)t->slices.rows, *a = rows + list[e], *b = rows + list[e + 1];        \
+                x |= *(const type *)a, y |= *(const type *)(rows + (list[e] ^ 8 * words));                            \
+                z |= *(const type *)b, v |= *(const type *)(rows + (list[e + 1] ^ 8 * words));                        \
             }                                                                                                         \
         }                                                                                                             \
         say(label, now() - begun, (int64_t)CALLS * EVENTS);                                                           \
@@ -170,8 +170,8 @@ static layer_t *layer(const gx_slices *kernel, const char *path, int32_t inputs,
     static int32_t row_at[1] = {0};
     l->kernel = kernel;
     snprintf(l->name, sizeof l->name, "layer/%s/%dx%d/%d", path, inputs, outputs, percent);
-    table_t t = table(width, 16 * (size_t)width * (2 * (size_t)inputs + 1) * ((outputs + 64 * width - 1) / (64 * width)));
-    g->slices = t.slices, g->slices.n_rows = 2 * inputs + 1, g->slices.bits = 13;
+    table_t t = table(width, 16 * (size_t)width * ((size_t)inputs + 1) * ((outputs + 64 * width - 1) / (64 * width)));
+    g->slices = t.slices, g->slices.n_rows = inputs + 1, g->slices.bits = 13;
     g->slices.blocks = (outputs + 64 * width - 1) / (64 * width);
     g->slices.far = 16 * (size_t)width * (size_t)g->slices.n_rows * g->slices.blocks > 1 << 20;
     uint64_t *edges = room(8 * (size_t)g->slices.blocks * g->slices.bits * 2 * width);
@@ -181,7 +181,7 @@ static layer_t *layer(const gx_slices *kernel, const char *path, int32_t inputs,
     g->channels = inputs, g->height = g->width = 1, g->out_channels = outputs, g->out_height = g->out_width = 1;
     g->stride_rows = g->stride_columns = g->tile_rows = g->tile_columns = g->tiles_across = g->tiles = 1;
     g->window_rows = g->window_columns = 1, g->row_at = row_at;
-    for (g->row_shift = 1; 1 << g->row_shift < 2 * width; g->row_shift++)
+    for (g->half_shift = 0; 1 << g->half_shift < width; g->half_shift++)
         ;
     g->list_length = inputs + GX_LIST_SLACK, g->pixel_words = (outputs + 63) / 64;
     l->finish = (gx_finish){1, 1, outputs, 1, 1, 1, 1, 1, 1, 0, 0, g->pixel_words, room(8 * (size_t)g->pixel_words)};

@@ -32,7 +32,7 @@ cdef extern from "slices.h" nogil:
         int32_t tile_rows, tile_columns, tiles_across, tiles
         int32_t window_rows, window_columns
         const int32_t *row_at
-        int32_t row_shift, list_length, pixel_bytes, pixel_words
+        int32_t half_shift, list_length, pixel_bytes, pixel_words
     ctypedef struct gx_planes:
         int32_t words, planes, capacity
         uint64_t *plus
@@ -56,6 +56,19 @@ cdef extern from "slices.h" nogil:
         const int32_t *seeds
         const uint8_t *flip
         int32_t outputs, tiles, bits, gain
+    ctypedef struct gx_pixel_gates:
+        const uint32_t *list
+        const int32_t *turns
+        const int64_t *begins
+        const int32_t *seeds
+        const int32_t *edges
+        int32_t channels, height, width
+        int32_t out_channels, out_height, out_width
+        int32_t top, left, taps, step
+        int32_t lines, line, strip
+        int32_t chunks, bits, pixel_words
+        int64_t plane
+    enum: GX_PIXEL_WORDS, GX_PIXEL_ROUND
     ctypedef struct gx_slices:
         const char *name
         void (*run_blocks)(const gx_gates *, const gx_planes *, int32_t, int32_t, uint32_t *, uint64_t *, uint64_t *,
@@ -70,6 +83,13 @@ cdef extern from "slices.h" nogil:
         void (*turn_out)(const uint64_t *, int32_t, int32_t, uint64_t *) noexcept nogil
         void (*run_samples)(const gx_sample_gates *, const uint64_t *, uint64_t *, uint64_t *,
                             int32_t *) noexcept nogil
+        void (*make_strips)(const gx_pixel_gates *, const gx_planes *, uint64_t *, char *) noexcept nogil
+        void (*fire_pixels)(const gx_pixel_gates *, const char *, int32_t, int32_t, int32_t, uint64_t *,
+                            uint64_t *) noexcept nogil
+        void (*place_pixels)(const gx_pixel_gates *, const uint64_t *, const uint64_t *, uint64_t *,
+                             uint64_t *) noexcept nogil
+        void (*sum_pixels)(const gx_pixel_gates *, const char *, int32_t, int32_t, int32_t, int32_t,
+                           int32_t *) noexcept nogil
     int gx_available_slices(gx_slices *found)
 
 ctypedef struct sent_t:
@@ -90,6 +110,7 @@ ctypedef struct scratch_t:
     uint32_t *rows          # lists of selected rows
     uint64_t *high          # outputs before pooling
     uint64_t *low
+    uint64_t *room          # of whatever else a unit needs for a sample
 
 cdef gx_slices find_slices(str name) except *
 
@@ -99,10 +120,12 @@ cdef class GateUnit:
     cdef readonly int32_t scratch_rows      # length its row lists need
     cdef readonly int64_t scratch_lists     # entries its lists of selected rows need
     cdef readonly int64_t scratch_words     # words its outputs before pooling need
+    cdef readonly int64_t scratch_room      # further words that it needs
     cdef readonly int32_t slack             # accumulators beyond the target's size that it may touch (adds 0 there)
     cdef readonly int32_t shares            # parts of its work that may run side by side; 0: it runs as a whole
     cdef void accumulate(self, const sent_t *sent, int32_t *sums, scratch_t *scratch) noexcept nogil
     cdef void fire(self, const sent_t *sent, gx_planes *planes, scratch_t *scratch) noexcept nogil
+    cdef void begin_shares(self, const sent_t *sent, scratch_t *common) noexcept nogil
     cdef void run_shares(self, const sent_t *sent, int32_t first, int32_t last, int32_t *sums, scratch_t *own,
                          scratch_t *common) noexcept nogil
     cdef void finish_shares(self, gx_planes *planes, scratch_t *common) noexcept nogil

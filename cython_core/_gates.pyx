@@ -55,12 +55,18 @@ cdef class GateUnit:
     # A unit either accumulates (and fires) as a whole, or says how many shares it has and how they are run.
 
     cdef void accumulate(self, const sent_t *sent, int32_t *sums, scratch_t *scratch) noexcept nogil:
+        self.begin_shares(sent, scratch)
         self.run_shares(sent, 0, self.shares, sums, scratch, scratch)
 
     cdef void fire(self, const sent_t *sent, gx_planes *planes, scratch_t *scratch) noexcept nogil:
         # Sums and thresholds at once, where a unit can: the planes of its target.
+        self.begin_shares(sent, scratch)
         self.run_shares(sent, 0, self.shares, NULL, scratch, scratch)
         self.finish_shares(planes, scratch)
+
+    cdef void begin_shares(self, const sent_t *sent, scratch_t *common) noexcept nogil:
+        # What all shares need of the source, once.
+        pass
 
     cdef void run_shares(self, const sent_t *sent, int32_t first, int32_t last, int32_t *sums, scratch_t *own,
                          scratch_t *common) noexcept nogil:

@@ -58,7 +58,7 @@ cdef class Plan:
     cdef readonly bint shared   # whether threads share the work of some unit
     cdef public double time     # ns that a sample is expected to take one thread
     cdef int32_t scratch_rows
-    cdef int64_t scratch_lists, scratch_words
+    cdef int64_t scratch_lists, scratch_words, scratch_room
     cdef list kept
 
 ctypedef struct crew_t:

@@ -78,6 +78,7 @@ cdef class Plan:
         self.scratch_rows = max(self.scratch_rows, unit.scratch_rows)
         self.scratch_lists = max(self.scratch_lists, unit.scratch_lists)
         self.scratch_words = max(self.scratch_words, unit.scratch_words)
+        self.scratch_room = max(self.scratch_room, unit.scratch_room)
         self.n_projections += 1
 
 
@@ -111,6 +112,7 @@ cdef class Workspace:
         self.scratch.rows = <uint32_t *>self.take(4 * <size_t>plan.scratch_lists)
         self.scratch.high = <uint64_t *>self.take(8 * <size_t>plan.scratch_words)
         self.scratch.low = <uint64_t *>self.take(8 * <size_t>plan.scratch_words)
+        self.scratch.room = <uint64_t *>self.take(8 * <size_t>plan.scratch_room)
 
     cdef int take_planes(self, gx_planes *planes, const population_t *p) except -1:
         planes.words = (p.size + 63) // 64
@@ -232,6 +234,7 @@ cdef void share(Workspace work, const projection_t *j, sent_t *target) noexcept 
     shared.common, shared.own = &work.scratch, work.crew.scratch
     if not j.fires:
         shared.sums = target.sums
+    (<GateUnit>j.unit).begin_shares(shared.source, shared.common)
     gx_pool_run(work.crew.pool, run_chunk, &shared, (<GateUnit>j.unit).shares, j.chunk)
     if j.fires:
         (<GateUnit>j.unit).finish_shares(&target.planes, &work.scratch)

@@ -6,11 +6,11 @@
  *        lane (= unit)     0  1  2  3 ...            one machine word holds one bit of all counters:
  *        counter          +3 -1  0 +2 ...    c[0] =  1 1 0 0 ...   c[1] =  1 1 0 1 ...   c[2] = ...
  *
- * An event of sign x selects its row of products v = x * w, which is there for both signs. A product is two bits,
- * a = [v > 0] and b = [v >= 0], so that v + 1 = a + b: a row is added by one full adder on c[0], a sum and a carry, two
- * instructions for 512 units where the machine has ternary logic. Carries of 2, 4, 8, 16 rows join in a tree of adders
- * before they ripple on. Counters begin at 2^(bits-1) less the number of rows added, which takes away the +1 of each and
- * leaves s in offset binary. Thresholds are compared bit by bit, so outputs fall out as bits too:
+ * An event of sign x selects its unit's row of products v = x * w, two bits, p = [v > 0] and q = [v < 0]: those of w, or
+ * for x = -1 the same the other way round. One full adder on c[0] adds v + 1 = p + [v >= 0]; its sum is c[0] turned over
+ * where v is 0, its carry is 1 where p, and c[0] where neither p nor q. Carries of 2, 4, 8, 16 rows join in a tree of
+ * adders before they ripple on. Counters begin at 2^(bits-1) less the number of rows added, which takes away the +1 of
+ * each and leaves s in offset binary. Thresholds are compared bit by bit, so outputs fall out as bits too:
  *
  *        events --list--> rows --add--> counters --compare--> planes of +1 and -1 --list--> the next layer's events
  *
@@ -35,13 +35,14 @@
 
 /* The weights and thresholds of one projection, cut into blocks of 64 * width lanes. */
 typedef struct {
-    const uint64_t *rows;   /* [planes][blocks][n_rows][2][width] bits a ^ b and a of each row; the last row is zero */
+    const uint64_t *rows;   /* [planes][blocks][n_rows][2][width] bits w > 0 and w < 0 of each row; the last one is zero */
     const uint64_t *edges;  /* [blocks][bits][2][width] bits of hi and of lo + 1, in offset binary; NULL: sums only */
     int32_t width, blocks, n_rows, planes, bits;
     int32_t far;            /* whether rows come from beyond the second-level cache and are worth fetching ahead */
 } gx_sliced;
 
-/* Rows that one plane of the source's events selects, as offsets in words (row * 2 * width), whole rounds. */
+/* Rows that one plane of the source's events selects, as offsets in bytes: events of +1 begin at a row's bits w > 0,
+ * events of -1 at its bits w < 0. In whole rounds. */
 typedef struct {
     const uint32_t *offset;
     int32_t n;
@@ -56,7 +57,7 @@ typedef struct {
     int32_t tile_rows, tile_columns, tiles_across, tiles;
     int32_t window_rows, window_columns;            /* input pixels that reach a tile */
     const int32_t *row_at;                          /* [window_rows] first unit of the table; -1 where no tap falls */
-    int32_t row_shift;                              /* log2 of a row's words */
+    int32_t half_shift;                             /* log2 of half a row's words */
     int32_t list_length;                            /* of a list of rows, with its slack */
     int32_t pixel_bytes;                            /* distance of a tile's pixels in a block's lanes */
     int32_t pixel_words;                            /* words of one pixel's outputs */
@@ -88,6 +89,7 @@ typedef struct {
 } gx_finish;
 
 #include "slices_samples.h"
+#include "slices_pixels.h"
 
 typedef struct {
     const char *name;
@@ -111,6 +113,15 @@ typedef struct {
     void (*turn_out)(const uint64_t *rows, int32_t n, int32_t words, uint64_t *planes);
     void (*run_samples)(const gx_sample_gates *g, const uint64_t *rows, uint64_t *counters, uint64_t *out,
                         int32_t *sums);
+    /* A convolution on lanes of output pixels, see slices_pixels.h: strips of what the source sent, then turns first ..
+     * last - 1 to s >= hi and s <= lo of each channel, and those to their pixels; or sums INOUT += gain * s. */
+    void (*make_strips)(const gx_pixel_gates *g, const gx_planes *source, uint64_t *maps, char *strips);
+    void (*fire_pixels)(const gx_pixel_gates *g, const char *strips, int32_t planes, int32_t first, int32_t last,
+                        uint64_t *high, uint64_t *low);
+    void (*place_pixels)(const gx_pixel_gates *g, const uint64_t *high, const uint64_t *low, uint64_t *ge,
+                         uint64_t *le);
+    void (*sum_pixels)(const gx_pixel_gates *g, const char *strips, int32_t planes, int32_t first, int32_t last,
+                       int32_t gain, int32_t *sums);
 } gx_slices;
 
 #define GX_NEON (-1)         /* vectors of 128 bits, as the generic path has them */
@@ -154,7 +165,8 @@ typedef struct {
 #define GX_SLICES(isa)                                                                                                \
     {                                                                                                                 \
         #isa, gx_run_blocks_##isa, gx_finish_##isa, gx_pack_##isa, gx_list_##isa, gx_count_open_##isa, gx_head_##isa,  \
-            gx_count_bits_##isa, gx_turn_in_##isa, gx_turn_out_##isa, gx_run_samples_##isa                            \
+            gx_count_bits_##isa, gx_turn_in_##isa, gx_turn_out_##isa, gx_run_samples_##isa, gx_make_strips_##isa,     \
+            gx_fire_pixels_##isa, gx_place_pixels_##isa, gx_sum_pixels_##isa                                          \
     }
 
 /* Kernel paths this machine can run, the best last. */

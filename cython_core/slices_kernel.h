@@ -313,6 +313,7 @@ GX_INLINE void GX_NAME(gx_select)(const int32_t *list, int32_t n, int32_t shift,
 
 #include "slices_tiles.h"
 #include "slices_turn.h"
+#include "slices_strips.h"
 
 #undef GX_INLINE
 #undef GX_SAMPLE_PART

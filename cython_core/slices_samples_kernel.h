@@ -1,30 +1,30 @@
 /* The lanes `part` .. `part` + GX_WORDS - 1 of a dense layer of many samples; included by slices_adders.h. */
 
 /* Add a list's rows at c[0]; n is in whole rounds. What is over whole 32s comes first. */
-GX_INLINE void GX_W(gx_add_samples)(GX_V *c, GX_V *counter, int32_t bits, const uint64_t *rows, const uint16_t *list,
+GX_INLINE void GX_W(gx_add_samples)(GX_V *c, GX_V *counter, int32_t bits, const char *rows, const uint16_t *list,
                                     int32_t n)
 {
     GX_V carry = {0};
     if (n & 8) {
-        carry = GX_W(gx_half)(c + 4, GX_W(gx_eight_short)(c, rows, list, GX_SAMPLE_WORDS));
+        carry = GX_W(gx_half)(c + 4, GX_W(gx_eight_samples)(c, rows, list, 8 * GX_SAMPLE_WORDS));
         list += 8;
     }
     if (n & 16) {
-        carry = GX_W(gx_join)(c + 5, carry, GX_W(gx_sixteen_short)(c, rows, list, GX_SAMPLE_WORDS));
+        carry = GX_W(gx_join)(c + 5, carry, GX_W(gx_sixteen_samples)(c, rows, list, 8 * GX_SAMPLE_WORDS));
         list += 16;
     } else {
         carry = GX_W(gx_half)(c + 5, carry);
     }
     if (n & 32) {
-        carry = GX_W(gx_join)(c + 6, carry, GX_W(gx_thirtytwo_short)(c, rows, list, GX_SAMPLE_WORDS));
+        carry = GX_W(gx_join)(c + 6, carry, GX_W(gx_thirtytwo_samples)(c, rows, list, 8 * GX_SAMPLE_WORDS));
         list += 32;
     } else {
         carry = GX_W(gx_half)(c + 6, carry);
     }
     GX_W(gx_ripple)(c, counter, 7, bits, carry);
     for (n >>= 6; n > 0; n--, list += 64) {
-        const GX_V x = GX_W(gx_thirtytwo_short)(c, rows, list, GX_SAMPLE_WORDS);
-        const GX_V y = GX_W(gx_thirtytwo_short)(c, rows, list + 32, GX_SAMPLE_WORDS);
+        const GX_V x = GX_W(gx_thirtytwo_samples)(c, rows, list, 8 * GX_SAMPLE_WORDS);
+        const GX_V y = GX_W(gx_thirtytwo_samples)(c, rows, list + 32, 8 * GX_SAMPLE_WORDS);
         GX_W(gx_ripple)(c, counter, 7, bits, GX_W(gx_join)(c + 6, x, y));
     }
 }
@@ -66,9 +66,9 @@ GX_TARGET static void GX_W(gx_run_samples)(const gx_sample_gates *g, const uint6
                     counter[k] = (GX_V){0} - (uint64_t)(g->seeds[turn[0]] >> k & 1);
             for (int32_t k = 0; k < GX_KEPT; k++)
                 c[k] = counter[k];
-            GX_W(gx_add_samples)(c, counter, g->bits, rows + part, list, turn[1]);
+            GX_W(gx_add_samples)(c, counter, g->bits, (const char *)(rows + part), list, turn[1]);
             GX_W(gx_complement)(c, counter, g->bits);
-            GX_W(gx_add_samples)(c, counter, g->bits, rows + part, list + turn[1], turn[2]);
+            GX_W(gx_add_samples)(c, counter, g->bits, (const char *)(rows + part), list + turn[1], turn[2]);
             GX_W(gx_complement)(c, counter, g->bits);
             list += turn[1] + turn[2];
             for (int32_t k = 0; k < GX_KEPT; k++)

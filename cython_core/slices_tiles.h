@@ -18,7 +18,8 @@ GX_INLINE int32_t GX_NAME(gx_select_window)(const gx_gates *g, const gx_planes *
     const int32_t *list = source->list + (size_t)plane * source->capacity;
     const int32_t first_column = left < 0 ? 0 : left;
     const int32_t past = left + g->window_columns, last_column = past > g->width ? g->width : past;
-    const uint32_t zero = (uint32_t)(g->slices.n_rows - 1) << g->row_shift;
+    const int32_t scale = g->half_shift + 3;
+    const uint32_t zero = 2 * (uint32_t)(g->slices.n_rows - 1) << scale;
     int32_t n = 0;
     if (first_column < last_column)
         for (int32_t r = 0; r < g->window_rows; r++) {
@@ -29,7 +30,7 @@ GX_INLINE int32_t GX_NAME(gx_select_window)(const gx_gates *g, const gx_planes *
             const int32_t from = GX_NAME(gx_rank)(plus, minus, rank, (line + first_column) * g->channels);
             const int32_t to = GX_NAME(gx_rank)(plus, minus, rank, (line + last_column) * g->channels);
             const int32_t shift = 2 * (g->row_at[r] - (line + left) * g->channels);
-            GX_NAME(gx_select)(list + from, to - from, shift, g->row_shift, out + n);
+            GX_NAME(gx_select)(list + from, to - from, shift, scale, out + n);
             n += to - from;
         }
     for (int32_t k = 0; k < GX_ROUND; k++)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,11 @@ class Convolution:
                 of = slice(g * out // rule.groups, (g + 1) * out // rule.groups)
                 weight[of, g * inputs : (g + 1) * inputs] = rule.weight[of]
         return cls(weight, rule.source_shape, rule.target_shape, rule.stride, rule.padding, rule.dilation)
+
+    @cached_property
+    def nonzero(self) -> int:
+        """Weights that are not zero."""
+        return int(np.count_nonzero(self.weight))
 
     def window(self, tile: tuple[int, int]) -> tuple[int, int]:
         """Input pixels (rows, columns) that a tile of output pixels spans."""
@@ -130,7 +136,7 @@ def build(
         "padding": conv.padding,
         "tile": tiling.tile,
         "window": (rows, columns),
-        "row_shift": (2 * tiling.width).bit_length() - 1,
+        "half_shift": tiling.width.bit_length() - 1,
         "pixel_bytes": -(-conv.target_shape[0] // 8) if pixels > 1 else 0,
         "pixel_words": -(-conv.target_shape[0] // 64),
     }
@@ -156,23 +162,18 @@ def _row_levels(conv: Convolution, tiling: Tiling, row_at: NDArray[np.int32]) ->
 
 
 def _as_bits(levels: NDArray[np.int8], width: int, planes: int) -> NDArray[np.uint64]:
-    """uint64 (planes, blocks, 2 * rows + 1, 2, width): of each magnitude bit, each row's products with an event of +1
-    and of -1 as bits [v == 0] and [v > 0]; last comes a row of zeros."""
+    """uint64 (planes, blocks, rows + 1, 2, width): of each magnitude bit, each row's bits [w > 0] and [w < 0]; last comes
+    a row of zeros."""
     n_rows, lanes = levels.shape
     blocks = lanes // (64 * width)
-    table = np.empty((planes, blocks, 2 * n_rows + 1, 2, width), np.uint64)
-    table[:, :, -1, 0], table[:, :, -1, 1] = ~np.uint64(0), 0
+    table = np.zeros((planes, blocks, n_rows + 1, 2, width), np.uint64)
     for first in range(0, n_rows, AT_ONCE):
         part = levels[first : first + AT_ONCE]
         for plane in range(planes):
             digit = np.where(np.abs(part) >> plane & 1, np.sign(part), 0) if planes > 1 else part
-            zero, plus, minus = (
-                words(bits).reshape(len(part), blocks, width).transpose(1, 0, 2)
-                for bits in (digit == 0, digit > 0, digit < 0)
-            )
-            for sign, positive in enumerate((plus, minus)):
-                rows = table[plane, :, 2 * first + sign : 2 * (first + len(part)) : 2]
-                rows[:, :, 0], rows[:, :, 1] = zero, positive
+            for half, bits in enumerate((digit > 0, digit < 0)):
+                found = words(bits).reshape(len(part), blocks, width).transpose(1, 0, 2)
+                table[plane, :, first : first + len(part), half] = found
     return table
 
 

@@ -12,7 +12,7 @@ from gxevent import connectivity
 from gxevent.core import _gates
 from gxevent.errors import UnsupportedError
 from gxevent.graph import EventGraph, Population, Projection
-from gxevent.runtime import costs, sliced
+from gxevent.runtime import costs, pixels, sliced
 from gxevent.runtime.layout import Layout, geometry, layouts, sparse_arrays
 from gxevent.runtime.sliced import Convolution
 
@@ -151,15 +151,22 @@ def _weighted_unit(
     if choice.unit == "counts":
         head = sliced.head(conv.weight[:, :, 0, 0], p.gain, kernel)
         return Unit(p, head, p.target, ("planes",), choice=choice, work=work, conv=conv)
-    if choice.tiling is None:
+    if choice.unit == "rows":
         return Unit(p, _row_unit(p, source, conv, kernel), p.target, ("events",), choice=choice, work=work)
-    bound = rule.bound(source.top)
-    gates = sliced.build(conv, choice.tiling, source, bound, p.gain, kernel)
+    bound, tiling = rule.bound(source.top), choice.tiling
+    if tiling is None:
+        gates, needs = pixels.build(conv, source, bound, p.gain, kernel), ("planes",)
+    else:
+        gates, needs = sliced.build(conv, tiling, source, bound, p.gain, kernel), ("planes", "lists")
     if fires is None:
-        return Unit(p, gates, p.target, ("planes", "lists"), choice=choice, work=work, conv=conv)
+        return Unit(p, gates, p.target, needs, choice=choice, work=work, conv=conv)
+    population = fires.population
     pool = geometry(fires.pool.rule) if fires.pool is not None else None
-    sliced.set_thresholds(gates, conv, choice.tiling, bound, fires.population, pool)
-    return Unit(p, gates, fires.population.name, ("planes", "lists"), fires=True, choice=choice, work=work, conv=conv)
+    if tiling is None:
+        pixels.set_thresholds(gates, bound, population, pool)
+    else:
+        sliced.set_thresholds(gates, conv, tiling, bound, population, pool)
+    return Unit(p, gates, population.name, needs, fires=True, choice=choice, work=work, conv=conv)
 
 
 def _row_unit(p: Projection, source: Population, conv: Convolution, kernel: str) -> _gates.GateUnit:

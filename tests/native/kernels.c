@@ -53,11 +53,13 @@ static const shape_t SHAPES[] = {
     {4, 7, 7, 16, 3, 3, 1, 0, 1, 3, 2, 4, 1, 50, 1},     {6, 6, 6, 24, 3, 3, 1, 1, 2, 1, 2, 1, 3, 50, 2},
 };
 
-/* Product of a table row in one lane: the bits [v == 0] and [v > 0]. */
+/* Product of an event (2 * unit + [negative]) in one lane, from the bits [w > 0] and [w < 0] of its row. */
 static int32_t product(const gx_sliced *u, int32_t plane, int32_t block, int32_t row, int32_t lane)
 {
-    const uint64_t *at = u->rows + (((size_t)plane * u->blocks + block) * u->n_rows + row) * 2 * u->width + lane / 64;
-    return at[u->width] >> (lane % 64) & 1 ? 1 : at[0] >> (lane % 64) & 1 ? 0 : -1;
+    const size_t first = ((size_t)plane * u->blocks + block) * u->n_rows + row / 2;
+    const uint64_t *at = u->rows + first * 2 * u->width + lane / 64;
+    const int32_t weight = (int32_t)(at[0] >> (lane % 64) & 1) - (int32_t)(at[u->width] >> (lane % 64) & 1);
+    return row % 2 ? -weight : weight;
 }
 
 /* A convolution of random tables: sums, thresholds, pools. */
@@ -82,9 +84,9 @@ static void convolution(const gx_slices *k, int one)
     g.pixel_bytes = s.tile_rows * s.tile_columns > 1 ? (s.out + 7) / 8 : 0, g.pixel_words = (s.out + 63) / 64;
 
     gx_sliced *u = &g.slices;
-    u->width = s.words, u->planes = s.planes, u->n_rows = 2 * units + 1, u->far = one % 2;
+    u->width = s.words, u->planes = s.planes, u->n_rows = units + 1, u->far = one % 2;
     u->blocks = g.pixel_bytes ? 1 : (s.out + 64 * s.words - 1) / (64 * s.words);
-    for (g.row_shift = 1; 1 << g.row_shift < 2 * s.words; g.row_shift++)
+    for (g.half_shift = 0; 1 << g.half_shift < s.words; g.half_shift++)
         ;
     const int32_t bound = units * ((1 << s.planes) - 1) * ((1 << s.source_planes) - 1);
     for (u->bits = 2; (bound + 1) >> (u->bits - 2); u->bits++)
@@ -94,8 +96,8 @@ static void convolution(const gx_slices *k, int one)
         for (int32_t w = 0; w < s.words; w++) {
             const uint64_t zero = draw(), positive = draw();
             const int last = r % u->n_rows == u->n_rows - 1;
-            rows[(size_t)r * 2 * s.words + w] = last ? ~(uint64_t)0 : zero;
-            rows[((size_t)r * 2 + 1) * s.words + w] = last ? 0 : positive & ~zero;
+            rows[(size_t)r * 2 * s.words + w] = last ? 0 : positive & ~zero;
+            rows[((size_t)r * 2 + 1) * s.words + w] = last ? 0 : ~positive & ~zero;
         }
     u->rows = rows;
     int32_t *hi = room(4 * (size_t)s.out), *above_lo = room(4 * (size_t)s.out);
