@@ -80,7 +80,7 @@ def build(conv: Convolution, source: Population, bound: int, gain: int, kernel: 
 def _rows(conv: Convolution) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
     """Lists of rows, in bytes, and turns int32 (channels, 3); channels with lists of equal lengths are neighbours, so
     that branches are predicted."""
-    out, inputs, _, columns = conv.weight.shape
+    out, _, _, columns = conv.weight.shape
     counts = np.stack([(conv.weight.reshape(out, -1) == sign).sum(axis=1) for sign in (1, -1)], axis=1)
     padded = -(-counts // _slices.PIXEL_ROUND) * _slices.PIXEL_ROUND
     order = np.lexsort((padded[:, 1], padded[:, 0]))

@@ -162,8 +162,8 @@ def _row_levels(conv: Convolution, tiling: Tiling, row_at: NDArray[np.int32]) ->
 
 
 def _as_bits(levels: NDArray[np.int8], width: int, planes: int) -> NDArray[np.uint64]:
-    """uint64 (planes, blocks, rows + 1, 2, width): of each magnitude bit, each row's bits [w > 0] and [w < 0]; last comes
-    a row of zeros."""
+    """uint64 (planes, blocks, rows + 1, 2, width): of each magnitude bit, each row's bits [w > 0] and [w < 0]; a row of
+    zeros comes last."""
     n_rows, lanes = levels.shape
     blocks = lanes // (64 * width)
     table = np.zeros((planes, blocks, n_rows + 1, 2, width), np.uint64)
