@@ -207,6 +207,7 @@ class Fit:
                 )
             total += value * len(labels)
             samples += len(labels)
+        self.model.settle_norms(self.train, fit.batch, fit.norm_frames, rng)
         with self.model.counting_zeros() as zeros:
             scores = self.model.scores(self.validation.frames)
         held_out = float(self.loss(torch.from_numpy(scores), torch.from_numpy(self.validation.frame_labels)))

@@ -7,6 +7,7 @@ biases) can be trained, evaluated and written back; :func:`gxevent.train.topolog
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,8 +22,11 @@ from gxevent.errors import ShapeError, UnsupportedError
 from gxevent.network import INPUT, TernaryNetwork
 from gxevent.train.activation import DiscreteActivation, HardTanh
 from gxevent.train.backend import nn, torch
+from gxevent.train.frames import Recordings
+from gxevent.train.losses import LOSSES
 from gxevent.train.modules import Add, BatchNorm, DiscreteConv2d, DiscreteLayer, DiscreteLinear, SumPool2d
 from gxevent.train.real import RealConv2d, RealLayer, RealLinear
+from gxevent.train.recipes import AugmentationSettings
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,26 @@ class TernaryModule(nn.Module):
         finally:
             self.train(training)
         return torch.cat(parts).numpy() if parts else np.zeros((0, len(self.template.classes)), np.float32)
+
+    def loss_on(self, recordings: Recordings, loss: str) -> float:
+        """Evaluation-mode loss, a name in ``losses.LOSSES``, on the frames of recordings."""
+        scores = torch.from_numpy(self.scores(recordings.frames))
+        return float(LOSSES[loss](scores, torch.from_numpy(recordings.frame_labels)))
+
+    def settle_norms(self, recordings: Recordings, batch: int, frames: int, rng: np.random.Generator) -> None:
+        """Average the batch norms anew over so many frames, in batches, with nothing moved and the weights at rest.
+
+        That is how they will be used. Averages of training itself are of moved frames, and of weights on their way.
+        """
+        training, device = self.training, next(self.parameters()).device
+        batches = recordings.batches(batch, AugmentationSettings(), rng)
+        self.train()
+        with torch.no_grad():
+            for k, (found, _) in enumerate(itertools.islice(batches, frames // batch)):
+                for norm in self.norms():
+                    norm.momentum = 1 / (k + 1)
+                self(torch.from_numpy(found).to(device).contiguous(memory_format=torch.channels_last))
+        self.train(training)
 
     def discrete_layers(self) -> list[DiscreteLayer]:
         return [module for module in self.layers if isinstance(module, DiscreteLayer)]
