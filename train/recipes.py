@@ -160,8 +160,9 @@ class FitSettings(_Settings):
     seed: Natural = 0
     smooth: Count = 5
     """The epoch kept ends so many epochs with the lowest mean validation loss; 1: it has the lowest itself."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the training forward and backward pass; evaluation is exact either way."""
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Of the training forward and backward pass; evaluation is exact either way. ``"auto"`` is bfloat16 on a machine
+    that has instructions for it, else float32."""
 
 
 class TeacherSettings(_Settings):
@@ -270,6 +271,15 @@ def override(
         if preset not in PRESETS:
             raise OptionError(f"preset {preset!r} is not one of {', '.join(PRESETS)}")
         settings["network"]["weights"], settings["network"]["activations"] = PRESETS[preset]
+    return from_settings(settings, f"recipe {recipe.name!r}")
+
+
+def settled(recipe: Recipe, precision: str) -> Recipe:
+    """The recipe, with this precision where it says ``"auto"``."""
+    if recipe.fit.precision != "auto":
+        return recipe
+    settings = recipe.settings()
+    settings["fit"]["precision"] = precision
     return from_settings(settings, f"recipe {recipe.name!r}")
 
 
