@@ -19,7 +19,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +27,12 @@ from tqdm import tqdm
 from gxevent.errors import FormatError, GxError, OptionError
 from gxevent.train import checkpoint, real, teacher
 from gxevent.train.backend import torch
+from gxevent.train.device import fastest_precision, open_device
 from gxevent.train.dst import DST
 from gxevent.train.frames import Recordings
 from gxevent.train.losses import LOSSES
 from gxevent.train.networks import TernaryModule
-from gxevent.train.recipes import Recipe, from_settings
+from gxevent.train.recipes import Recipe, from_settings, with_precision
 from gxevent.train.topology import initial_network
 
 MOMENTUM = 0.1
@@ -74,9 +74,11 @@ class Fit:
     def __init__(
         self, recipe: Recipe, train: Recordings, validation: Recordings, classes: tuple[str, ...], device: str = "cpu"
     ) -> None:
-        self.recipe, self.train, self.validation, self.classes = recipe, train, validation, classes
-        self.device = _device(device)
-        self.bfloat16 = recipe.fit.precision == "bfloat16"
+        self.device = open_device(device)
+        self.asked = recipe
+        self.recipe = recipe = with_precision(recipe, fastest_precision(self.device))
+        """With the precision it computes in."""
+        self.train, self.validation, self.classes = train, validation, classes
         self.loss = LOSSES[recipe.network.loss]
         self.model = initial_module(recipe, train.frames.shape[1:], classes).to(self.device)
         self.dst = self._discrete_optimizer()
@@ -118,6 +120,10 @@ class Fit:
         optimizer = torch.optim.Adam(groups)
         optimizer.register_step_post_hook(lambda *_: [layer.clip() for layer in self.model.real_layers()])
         return optimizer
+
+    @property
+    def bfloat16(self) -> bool:
+        return self.recipe.fit.precision == "bfloat16"
 
     @property
     def seconds(self) -> float:
@@ -276,11 +282,19 @@ class Fit:
         )
 
     def restore(self, path: str | os.PathLike[str]) -> None:
-        """Continue from a checkpoint of the same recipe (the number of epochs may differ) and the same data."""
+        """Continue from a checkpoint of the same recipe (the number of epochs may differ) and the same data.
+
+        Where the recipe leaves the precision to the machine, the run goes on in the checkpoint's, whatever machine this
+        is: a resumed run is to end as an undisturbed one.
+        """
         state = checkpoint.load(path)
         where = os.fspath(path)
         try:
-            self._compatible(state, where)
+            # Options that the checkpoint's gxevent did not know yet have their defaults.
+            begun = from_settings(state["recipe"], where)
+            recipe = with_precision(self.asked, begun.fit.precision)
+            self._compatible(recipe, begun, state["data"], where)
+            self.recipe = recipe
             self.model.load_state_dict(state["model"])
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
@@ -296,9 +310,8 @@ class Fit:
         except (KeyError, TypeError, RuntimeError, IndexError) as error:
             raise FormatError(f"{where}: not a checkpoint of this gxevent ({error})") from error
 
-    def _compatible(self, state: dict[str, Any], where: str) -> None:
-        # Options that the checkpoint's gxevent did not know yet have their defaults.
-        ours, theirs = self.recipe.settings(), from_settings(state["recipe"], where).settings()
+    def _compatible(self, recipe: Recipe, begun: Recipe, data: list[str], where: str) -> None:
+        ours, theirs = recipe.settings(), begun.settings()
         ours["fit"] = {**ours["fit"], "epochs": theirs["fit"]["epochs"]}
         for key in ours:
             if key != "summary" and ours[key] != theirs.get(key):
@@ -306,7 +319,7 @@ class Fit:
                     f"{where}: its run had {key} = {theirs.get(key)!r}, this one has {ours[key]!r}: resume with the "
                     "recipe and seed it was started with"
                 )
-        if state["data"] != self.fingerprint:
+        if data != self.fingerprint:
             raise OptionError(f"{where}: its run saw other training data: resume with the data it was started with")
 
 
@@ -332,16 +345,3 @@ def initial_module(recipe: Recipe, input_shape: tuple[int, ...], classes: tuple[
         real_weights=real_weights,
         real_activations=real_activations,
     )
-
-
-def _device(name: str) -> torch.device:
-    """The device of that name; ``"auto"`` is CUDA where there is one, else the CPU."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise OptionError(f"device {name!r} cannot be used here ({reason}); 'cpu' always can") from error
-    return device

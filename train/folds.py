@@ -15,9 +15,10 @@ from typing import Any
 
 from gxevent.errors import FormatError, OptionError
 from gxevent.store import atomic_write, read_bytes
-from gxevent.train.recipes import Recipe, load_recipe, override
+from gxevent.train.device import fastest_precision, open_device, precision_notes
+from gxevent.train.recipes import Recipe, load_recipe, override, with_precision
 from gxevent.train.sources import Data, fit_recipe, load_data
-from gxevent.train.training import command_line, prepare, threads_of_torch
+from gxevent.train.training import command_line, prepare, print_notes, threads_of_torch
 
 FORMAT = "gxevent cross-validation 1"
 
@@ -99,8 +100,13 @@ def cross_validate(
     path = None if out is None else _checked(Path(out))
     recipe = fit_recipe(recipe, data, quiet=quiet)
     loaded = load_data(recipe, data, quiet=quiet)
+    kept = None if path is None else _read(path)
+    opened = open_device(device)
+    recipe = with_precision(recipe, fastest_precision(opened) if kept is None else kept["precision"])
+    if not quiet:
+        print_notes(precision_notes(recipe.fit.precision, opened))
     head = {"format": FORMAT, "recipe": recipe.settings(), "data": _fingerprint(loaded), "command": command_line()}
-    done = [] if path is None else _read(path, head)
+    done = [] if path is None or kept is None else _folds(kept, head, path)
     with threads_of_torch(threads):
         for number in range(recipe.data.folds):
             if number in {fold.fold for fold in done}:
@@ -142,23 +148,30 @@ def _fingerprint(data: Data) -> list[str]:
     return [part.sha256() for part in (data.train, data.emulated) if part is not None]
 
 
-def _read(path: Path, head: dict[str, Any]) -> list[Fold]:
-    """Folds of an earlier run with the same settings and data."""
+def _read(path: Path) -> dict[str, Any] | None:
+    """What an earlier run wrote, and the precision it trained in; None where there is nothing yet."""
     if not path.exists():
-        return []
+        return None
     try:
         kept = json.loads(read_bytes(path))
-        folds = [Fold(**fold) for fold in kept["folds"]]
-        same = {key: kept[key] == json.loads(json.dumps(head[key])) for key in ("format", "recipe", "data")}
+        return {
+            **{key: kept[key] for key in ("format", "recipe", "data")},
+            "folds": [Fold(**fold) for fold in kept["folds"]],
+            "precision": kept["recipe"]["fit"]["precision"],
+        }
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(f"{path}: no results of folds ({error}); name another file") from error
-    if not all(same.values()):
-        other = next(key for key, equal in same.items() if not equal)
-        raise OptionError(
-            f"{path}: holds folds of another {other}: name another file, or go on with the recipe and options it was "
-            "begun with"
-        )
-    return folds
+
+
+def _folds(kept: dict[str, Any], head: dict[str, Any], path: Path) -> list[Fold]:
+    """Folds of an earlier run; OptionError if it had other settings or data."""
+    for key in ("format", "recipe", "data"):
+        if kept[key] != json.loads(json.dumps(head[key])):
+            raise OptionError(
+                f"{path}: holds folds of another {key}: name another file, or go on with the recipe and options it was "
+                "begun with"
+            )
+    return kept["folds"]
 
 
 def _write(path: Path, head: dict[str, Any], folds: Iterable[Fold]) -> None:

@@ -163,8 +163,9 @@ class FitSettings(_Settings):
     norm_frames: Natural = 0
     """Training frames, unmoved, over which batch norms are averaged anew after every epoch, as they will be used: with
     the weights as they are, and without the motions. 0: the averages of the epoch's last quarter stay."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the training forward and backward pass; evaluation is exact either way."""
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Of the training forward and backward pass; evaluation is exact either way. ``"auto"`` is bfloat16 on a machine
+    that has instructions for it, else float32."""
 
 
 class TeacherSettings(_Settings):
@@ -273,6 +274,15 @@ def override(
         if preset not in PRESETS:
             raise OptionError(f"preset {preset!r} is not one of {', '.join(PRESETS)}")
         settings["network"]["weights"], settings["network"]["activations"] = PRESETS[preset]
+    return from_settings(settings, f"recipe {recipe.name!r}")
+
+
+def with_precision(recipe: Recipe, precision: str) -> Recipe:
+    """The recipe, with this precision where it says ``"auto"``."""
+    if recipe.fit.precision != "auto":
+        return recipe
+    settings = recipe.settings()
+    settings["fit"]["precision"] = precision
     return from_settings(settings, f"recipe {recipe.name!r}")
 
 

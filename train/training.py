@@ -8,7 +8,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from gxevent.network import TernaryNetwork
 from gxevent.runtime import profile_network
 from gxevent.train import checkpoint, curve
 from gxevent.train.backend import torch
+from gxevent.train.device import precision_notes
 from gxevent.train.dst import Memory
 from gxevent.train.exactness import Exactness, compare_with_engine
 from gxevent.train.fit import Epoch, Fit
@@ -117,12 +118,13 @@ def train_recipe(
     recipe = fit_recipe(recipe, data, quiet=quiet)
     loaded = load_data(recipe, data, quiet=quiet)
     if not quiet:
-        for note in loaded.notes:
-            print(f"note: {note}", file=sys.stderr)
+        print_notes(loaded.notes)
     with threads_of_torch(threads):
         fit = prepare(recipe, loaded, device)
         if resume is not None:
             fit.restore(resume)
+        if not quiet:
+            print_notes(precision_notes(fit.recipe.fit.precision, fit.device))
         fit.run(saved, quiet=quiet)
         test = loaded.load_test()
         scores = None if test is None else fit.model.scores(test.frames)
@@ -135,7 +137,7 @@ def train_recipe(
     measured = {"test_accuracy": accuracy, "test_samples": samples, "exactness": exactness.summary()}
     if count != samples:
         measured |= {"test_windows": count, "test_window_accuracy": windows}
-    network = replace(network, provenance=_provenance(recipe, loaded, fit) | measured)
+    network = replace(network, provenance=_provenance(loaded, fit) | measured)
     seen = fit.train.frames
     network = profile_network(network, seen[:: -(-len(seen) // PROFILED)])
     if path is not None:
@@ -196,7 +198,8 @@ def _outputs(out: str | os.PathLike[str] | None) -> tuple[Path | None, Path | No
     return path, path.with_suffix(".ckpt")
 
 
-def _provenance(recipe: Recipe, data: Data, fit: Fit) -> dict[str, Any]:
+def _provenance(data: Data, fit: Fit) -> dict[str, Any]:
+    recipe = fit.recipe
     return {
         "recipe": recipe.name,
         "settings": recipe.settings(),
@@ -205,6 +208,7 @@ def _provenance(recipe: Recipe, data: Data, fit: Fit) -> dict[str, Any]:
         "best_epoch": fit.best_epoch,
         "seconds": round(fit.seconds, 1),
         "device": str(fit.device),
+        "precision": recipe.fit.precision,
         "data": data.description,
         "validation_accuracy": fit.best_accuracy,
         "validation_accuracy_last_epoch": fit.history[-1].validation_accuracy,
@@ -221,6 +225,11 @@ def _provenance(recipe: Recipe, data: Data, fit: Fit) -> dict[str, Any]:
         },
         "command": command_line(),
     }
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def command_line() -> str:

@@ -32,7 +32,7 @@ from gxevent.files import load_network, save
 from gxevent.network import TernaryNetwork
 from gxevent.store import atomic_write
 from gxevent.train.frames import Recordings
-from gxevent.train.recipes import from_settings, list_recipes, load_recipe
+from gxevent.train.recipes import from_settings, list_recipes, load_recipe, with_precision
 from gxevent.train.sources.digits import digits
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time, so that the same recordings make the same bytes
@@ -71,7 +71,8 @@ def take(path: Path, name: str, out: Path) -> TernaryNetwork:
     """
     network = load_network(path)
     made, recipe = dict(network.provenance), load_recipe(name)
-    theirs, ours = from_settings(made["settings"], os.fspath(path)).settings(), recipe.settings()
+    begun = from_settings(made["settings"], os.fspath(path))
+    theirs, ours = begun.settings(), with_precision(recipe, begun.fit.precision).settings()
     for key in ours:
         if key != "summary" and theirs[key] != ours[key]:
             raise OptionError(f"{path}: was trained with {key} = {theirs[key]}, recipe {name!r} has {ours[key]}")

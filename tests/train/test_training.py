@@ -15,7 +15,7 @@ from gxevent.errors import CrosscheckError, OptionError  # noqa: E402
 from gxevent.events.datasets import open_dataset  # noqa: E402
 from gxevent.files import load_network, shipped  # noqa: E402
 from gxevent.train import train_recipe, training, zoo  # noqa: E402
-from gxevent.train.recipes import from_settings, load_recipe  # noqa: E402
+from gxevent.train.recipes import from_settings, load_recipe, with_precision  # noqa: E402
 from gxevent.train.shelf import list_shelf  # noqa: E402
 from gxevent.train.sources import Data  # noqa: E402
 from tests.train.test_fit import CLASSES, patterns  # noqa: E402
@@ -205,7 +205,7 @@ def test_a_network_made_from_a_copy_of_the_recipe_is_taken_in(tmp_path, capsys):
         taken = load_network(tmp_path / "zoo" / "nmnist.gxn")
         assert taken.provenance["command"] == f"gxevent train nmnist --data {made['data']['source']} --out nmnist.gxn"
         assert taken.provenance["made_by"] == by
-        assert from_settings(taken.provenance["settings"], "here") == load_recipe("nmnist")
+        assert from_settings(taken.provenance["settings"], "here") == with_precision(load_recipe("nmnist"), "bfloat16")
         assert taken.provenance["settings"]["fit"]["smooth"] == 1
         kept = set(made) - {"command", "made_by", "settings"}
         assert {key: taken.provenance[key] for key in kept} == {key: made[key] for key in kept}
