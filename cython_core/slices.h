@@ -124,6 +124,20 @@ typedef struct {
                        int32_t gain, int32_t *sums);
 } gx_slices;
 
+/* Positions of the set bits of every byte, rising, a byte each; made by gx_available_slices. */
+static uint64_t gx_positions[256];
+
+static inline void gx_make_positions(void)
+{
+    for (int32_t byte = 0; byte < 256; byte++) {
+        int32_t n = 0;
+        gx_positions[byte] = 0;
+        for (int32_t bit = 0; bit < 8; bit++)
+            if (byte >> bit & 1)
+                gx_positions[byte] |= (uint64_t)bit << 8 * n++;
+    }
+}
+
 #define GX_NEON (-1)         /* vectors of 128 bits, as the generic path has them */
 #define GX_GENERIC 0
 #define GX_AVX2 1
@@ -173,6 +187,7 @@ typedef struct {
 static inline int gx_available_slices(gx_slices *found)
 {
     int n = 0;
+    gx_make_positions();
     found[n++] = (gx_slices)GX_SLICES(generic);
 #if defined(__aarch64__)        /* every such processor has it */
     found[n++] = (gx_slices)GX_SLICES(neon);

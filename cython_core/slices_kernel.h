@@ -146,6 +146,8 @@ GX_INLINE void GX_NAME(gx_list_plane)(const uint64_t *plus, const uint64_t *minu
     for (int32_t i = 0; i < 64; i++)
         even[i] = (int8_t)(2 * i);
     const __m512i positions = _mm512_loadu_si512(even), one = _mm512_set1_epi8(1);
+#elif GX_ISA >= GX_AVX2
+    const __m256i one = _mm256_set1_epi32(1);
 #endif
     for (int32_t word = 0; word < words; word++) {
         const uint64_t negative = minus[word];
@@ -162,6 +164,17 @@ GX_INLINE void GX_NAME(gx_list_plane)(const uint64_t *plus, const uint64_t *minu
             found = _mm512_shuffle_i64x2(found, found, 0x39);
             i += 16;
         } while (i < count);
+#elif GX_ISA >= GX_AVX2
+        /* Eight units at a time, without a branch: a table has the positions of a byte's set bits. */
+        for (int32_t first = 0; first < 64; first += 8) {
+            const uint8_t byte = (uint8_t)(set >> first);
+            const __m256i at = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)&gx_positions[byte]));
+            const __m256i signs = _mm256_srlv_epi32(_mm256_set1_epi32((int32_t)(negative >> first & 0xff)), at);
+            const __m256i base = _mm256_set1_epi32(128 * word + 2 * first);
+            const __m256i found = _mm256_add_epi32(_mm256_add_epi32(at, at), _mm256_and_si256(signs, one));
+            _mm256_storeu_si256((__m256i *)(list + n), _mm256_add_epi32(base, found));
+            n += __builtin_popcount(byte);
+        }
 #else
         for (int32_t i = 0; i < count; i += 4)      /* four at a time: one unpredictable branch in four */
             for (int32_t k = 0; k < 4; k++) {
@@ -170,7 +183,7 @@ GX_INLINE void GX_NAME(gx_list_plane)(const uint64_t *plus, const uint64_t *minu
                 set &= set - 1;
             }
 #endif
-        n += count;
+        n = rank[word] + count;
     }
     rank[words] = n;
 }

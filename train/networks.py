@@ -23,7 +23,6 @@ from gxevent.network import INPUT, TernaryNetwork
 from gxevent.train.activation import DiscreteActivation, HardTanh
 from gxevent.train.backend import nn, torch
 from gxevent.train.frames import Recordings
-from gxevent.train.losses import LOSSES
 from gxevent.train.modules import Add, BatchNorm, DiscreteConv2d, DiscreteLayer, DiscreteLinear, SumPool2d
 from gxevent.train.real import RealConv2d, RealLayer, RealLinear
 from gxevent.train.recipes import AugmentationSettings
@@ -135,11 +134,6 @@ class TernaryModule(nn.Module):
         finally:
             self.train(training)
         return torch.cat(parts).numpy() if parts else np.zeros((0, len(self.template.classes)), np.float32)
-
-    def loss_on(self, recordings: Recordings, loss: str) -> float:
-        """Evaluation-mode loss, a name in ``losses.LOSSES``, on the frames of recordings."""
-        scores = torch.from_numpy(self.scores(recordings.frames))
-        return float(LOSSES[loss](scores, torch.from_numpy(recordings.frame_labels)))
 
     def settle_norms(self, recordings: Recordings, batch: int, frames: int, rng: np.random.Generator) -> None:
         """Average the batch norms anew over so many frames, in batches, with nothing moved and the weights at rest.

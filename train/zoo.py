@@ -1,6 +1,5 @@
 """Makes what gxevent ships: ``python -m gxevent.train.zoo digits --out gxevent/zoo``.
 
-``--settle NETWORK`` averages the batch norms of one that was trained before its recipe did so (``fit.norm_frames``).
 ``--take NETWORK`` instead takes in a network that was trained from a copy of the recipe, or in parts: one whose
 settings are the recipe's. Its provenance then has the command that trains by the recipe, and the one it was made by as
 ``made_by``.
@@ -85,15 +84,8 @@ def take(path: Path, name: str, out: Path) -> TernaryNetwork:
     return taken
 
 
-def accuracies(network: TernaryNetwork) -> str:
-    """Of a network's provenance, for people."""
-    made = network.provenance
-    return f"validation {made['validation_accuracy']:.2%}, test {made['test_accuracy']:.2%}"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 1 when the files written do not give the accuracy they state."""
-    from gxevent.train.settle import settle
     from gxevent.train.training import train_recipe
 
     parser = argparse.ArgumentParser(prog="python -m gxevent.train.zoo", description=str(__doc__).split("\n")[0])
@@ -103,19 +95,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--resume", type=Path, help="checkpoint to continue")
-    parser.add_argument("--settle", type=Path, metavar="NETWORK", help="average this network's batch norms anew")
     parser.add_argument("--take", type=Path, metavar="NETWORK", help="take in this network, trained by the recipe")
     options = parser.parse_args(arguments)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         path = options.out / f"{options.name}.gxn"
-        if options.settle is not None:
-            before = load_network(options.settle)
-            made = settle(before, options.name, options.data)
-            if made is not before:
-                save(made, path)
-            print(f"{path}: {'not better settled, left as it is' if made is before else accuracies(made)}")
-            return 0
         if options.take is not None:
             take(options.take, options.name, path)
             print(f"{path}: taken from {options.take}")

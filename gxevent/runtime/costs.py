@@ -213,8 +213,8 @@ SAMPLES_TURN = {"generic": 30.0, "avx2": 15.0, "avx512": 15.0}
 SAMPLES_WORD = {"generic": 1600.0, "avx2": 800.0, "avx512": 600.0}
 """Turning 64 units of 256 samples into rows of samples, or back."""
 
-NEAR = 1.15
-"""How much longer a row takes from the second-level cache, where most tables are, than ``VISIT`` says."""
+NEAR = {"generic": 1.15, "avx2": 1.7, "avx512": 1.15}
+"""How much longer an event of a batch takes, listed and with its row from the second-level cache, than ``VISIT`` says."""
 
 SAMPLE_TILE = 512
 """Most sources of a tile on sample lanes: their rows fill a first-level cache."""
@@ -225,7 +225,7 @@ def by_events(work: Work, tiling: Tiling | None, kernel: str) -> tuple[float, fl
     if tiling is None:
         return head(work, kernel), 0.0
     idle, busy = (sliced(replace(work, activity=activity), tiling, kernel) for activity in (0.0, 1.0))
-    return idle, NEAR * (busy - idle) / work.conv.source_shape[0]
+    return idle, NEAR[family(kernel)] * (busy - idle) / work.conv.source_shape[0]
 
 
 def by_samples(work: Work, kernel: str) -> float:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import numpy as np
 import pytest
 
 import gxevent as gx
-from gxevent.files import load_network, shipped
 from tests import networks
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
-from gxevent.train import settle as settling  # noqa: E402
 from gxevent.train.fit import Fit  # noqa: E402
 from gxevent.train.frames import Recordings  # noqa: E402
 from gxevent.train.networks import TernaryModule  # noqa: E402
-from gxevent.train.recipes import Recipe, load_recipe  # noqa: E402
+from gxevent.train.recipes import Recipe  # noqa: E402
 from tests.train.test_fit import CLASSES, RECIPE, patterns  # noqa: E402
 
 
@@ -72,24 +68,3 @@ def test_a_run_settles_after_every_epoch_and_resumes_to_the_same(tmp_path):
     moved = Fit(without, train, held_out, CLASSES)
     moved.run(quiet=True)
     assert not torch.equal(whole.model.norms()[0].mean, moved.model.norms()[0].mean)
-
-
-def test_a_shipped_network_is_settled_where_that_helps(monkeypatch):
-    monkeypatch.setattr(settling, "load_recipe", lambda name: changed(load_recipe(name), norm_frames=500))
-    good = load_network(shipped("digits.gxn"))
-    layers = [
-        replace(layer, mean=layer.mean + 2 * np.sqrt(layer.var)) if isinstance(layer, gx.BatchNorm) else layer
-        for layer in good.layers
-    ]
-    spoilt = replace(good, layers=layers)
-    made = settling.settle(spoilt, "digits", None)
-    assert made.provenance["before_settling"]["norm_frames"] == 500
-    assert made.provenance["before_settling"]["test_accuracy"] == good.provenance["test_accuracy"]
-    assert made.provenance["test_accuracy"] > 0.9
-    assert made.provenance["exactness"]["differing_accumulators"] == 0
-    assert made.activity
-
-
-def test_a_network_that_is_no_better_settled_stays(monkeypatch):
-    good = load_network(shipped("digits.gxn"))  # whose recipe settles over no frames
-    assert settling.settle(good, "digits", None) is good
