@@ -201,7 +201,7 @@ static void run_layer(layer_t *l)
     const int64_t begun = now();
     for (int32_t i = 0; i < INPUTS_OF; i++) {
         l->kernel->list(&l->source[i]);
-        l->kernel->run_tiles(&l->gates, &l->source[i], 0, 1, l->scratch, l->ge, l->le, 1, NULL);
+        l->kernel->run_blocks(&l->gates, &l->source[i], 0, l->gates.slices.blocks, l->scratch, l->ge, l->le, 1, NULL);
         l->kernel->finish(&l->finish, l->ge, l->le, &l->made);
     }
     say(l->name, now() - begun, INPUTS_OF);

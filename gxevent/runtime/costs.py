@@ -214,7 +214,7 @@ SAMPLES_WORD = {"generic": 1600.0, "avx2": 800.0, "avx512": 600.0}
 """Turning 64 units of 256 samples into rows of samples, or back."""
 
 NEAR = {"generic": 1.15, "avx2": 1.7, "avx512": 1.15}
-"""How much longer an event of a batch takes, listed and with its row from the second-level cache, than ``VISIT`` says."""
+"""How much longer an event of a batch takes, listed and with its row from a second-level cache, than ``VISIT``."""
 
 SAMPLE_TILE = 512
 """Most sources of a tile on sample lanes: their rows fill a first-level cache."""
