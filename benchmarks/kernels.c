@@ -173,7 +173,7 @@ static layer_t *layer(const gx_slices *kernel, const char *path, int32_t inputs,
     table_t t = table(width, 16 * (size_t)width * ((size_t)inputs + 1) * ((outputs + 64 * width - 1) / (64 * width)));
     g->slices = t.slices, g->slices.n_rows = inputs + 1, g->slices.bits = 13;
     g->slices.blocks = (outputs + 64 * width - 1) / (64 * width);
-    g->slices.far = 16 * (size_t)width * (size_t)g->slices.n_rows * g->slices.blocks > 1 << 20;
+    g->slices.far = 16 * (size_t)width * (size_t)g->slices.n_rows * g->slices.blocks > 1 << 19;
     uint64_t *edges = room(8 * (size_t)g->slices.blocks * g->slices.bits * 2 * width);
     for (int32_t i = 0; i < g->slices.blocks * g->slices.bits * 2 * width; i++)
         edges[i] = draw();

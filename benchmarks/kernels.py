@@ -26,7 +26,8 @@ BITS = 12
 ROW = {"generic": 4.5, "avx2": 4.5, "avx512": 2}
 JOIN = {"generic": 5, "avx2": 5, "avx512": 2}
 """Logic instructions that add a row to a counter's lowest bit, and that join two carries: with ternary logic and
-without. 32 rows need 31 joins, and their carry goes on through the other bits, two instructions each."""
+without (nine for two rows). 32 rows need 31 joins, and their carry goes on through the other bits, two instructions
+each."""
 
 PUBLISHED_US = {"784x512": 20.1, "512x512": 12.6, "1024x1024": 29.0, "4096x4096": 406.0}
 """ggml's ternary kernel TQ2_0 with AVX2 (d99724f2, AMD Zen 3 at about 3.2 GHz), one product, whatever the activity."""

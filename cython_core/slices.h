@@ -178,7 +178,7 @@ static inline void gx_make_positions(void)
 
 #define GX_SLICES(isa)                                                                                                \
     {                                                                                                                 \
-        #isa, gx_run_blocks_##isa, gx_finish_##isa, gx_pack_##isa, gx_list_##isa, gx_count_open_##isa, gx_head_##isa,  \
+        #isa, gx_run_blocks_##isa, gx_finish_##isa, gx_pack_##isa, gx_list_##isa, gx_count_open_##isa, gx_head_##isa, \
             gx_count_bits_##isa, gx_turn_in_##isa, gx_turn_out_##isa, gx_run_samples_##isa, gx_make_strips_##isa,     \
             gx_fire_pixels_##isa, gx_place_pixels_##isa, gx_sum_pixels_##isa                                          \
     }
