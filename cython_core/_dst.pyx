@@ -1,4 +1,5 @@
-"""The trainer's step on a CPU: Adam and the discrete state transition of many weights in one pass (see dst.h)."""
+"""The trainer's step on a CPU, in one pass each: Adam and the discrete state transition of many weights, and what an
+activation's window lets through (see dst.h)."""
 
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int8_t, int32_t
@@ -11,11 +12,15 @@ cdef extern from "dst.h":
     ctypedef void (*gx_adam_fn)(
         int8_t *, const float *, float *, float *, const float *, ptrdiff_t, gx_dst_options
     ) noexcept nogil
-    int gx_adam_kernels(const char **names, gx_adam_fn *found) noexcept nogil
+    ctypedef void (*gx_window_fn)(
+        const float *, const float *, float *, ptrdiff_t, float edge, float a, float slope
+    ) noexcept nogil
+    int gx_dst_kernels(const char **names, gx_adam_fn *adam, gx_window_fn *window) noexcept nogil
 
 cdef gx_adam_fn _found[3]
+cdef gx_window_fn _windows[3]
 cdef const char *_names[3]
-cdef int _count = gx_adam_kernels(_names, _found)
+cdef int _count = gx_dst_kernels(_names, _found, _windows)
 
 KERNELS = tuple(_names[i].decode() for i in range(_count))
 """Instruction sets this machine can run, the best last."""
@@ -55,3 +60,23 @@ def adam_transition(
     o.span = <int32_t>round(dz / unit)
     with nogil:
         run(&levels[0], &gradient[0], &first[0], &second[0], &uniform[0], n, o)
+
+
+def window(
+    const float[::1] y,
+    const float[::1] gradient,
+    float[::1] passed,
+    *,
+    float edge,
+    float a,
+    float slope,
+    str kernel="",
+):
+    """``passed = gradient * slope * max(0, a - | |y| - edge |)``; all of one length."""
+    cdef ptrdiff_t n = y.shape[0]
+    cdef gx_window_fn run = _windows[KERNELS.index(kernel) if kernel else _count - 1]
+    if not (gradient.shape[0] == passed.shape[0] == n):
+        raise ValueError("window: arrays of different lengths")
+    if n:
+        with nogil:
+            run(&y[0], &gradient[0], &passed[0], n, edge, a, slope)

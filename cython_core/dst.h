@@ -1,4 +1,5 @@
-/* One Adam step and one discrete state transition of many weights: gxevent.train.rules.adam and
+/* What a training step on a CPU costs, in one pass over the memory each. Adam and the discrete state transition of many
+ * weights: gxevent.train.rules.adam and
  * gxevent.train.transition in one pass over the memory, which is what a step on a CPU costs.
  *
  *     first   <- first + (g - first) * (1 - beta1)              averages of the gradient g and its square
@@ -28,6 +29,11 @@ typedef struct {
     int32_t span;      /* levels a grid step: 2 in the binary space */
 } gx_dst_options;
 
+/* passed <- gradient * slope * max(0, a - | |y| - edge |): what a triangular window round one edge lets through.
+ * y, gradient: IN [n]; passed: OUT [n]. */
+typedef void (*gx_window_fn)(const float *restrict y, const float *restrict gradient, float *restrict passed,
+                             ptrdiff_t n, float edge, float a, float slope);
+
 /* levels, first, second: INOUT [n]; gradient, uniform: IN [n]. */
 typedef void (*gx_adam_fn)(int8_t *restrict levels, const float *restrict gradient, float *restrict first,
                            float *restrict second, const float *restrict uniform, ptrdiff_t n, gx_dst_options o);
@@ -52,17 +58,17 @@ typedef void (*gx_adam_fn)(int8_t *restrict levels, const float *restrict gradie
 #undef GX_TARGET
 #endif
 
-static inline int gx_adam_kernels(const char **names, gx_adam_fn *found)
+static inline int gx_dst_kernels(const char **names, gx_adam_fn *adam, gx_window_fn *window)
 {
     int n = 0;
-    names[n] = "generic", found[n++] = gx_adam_generic;
+    names[n] = "generic", adam[n] = gx_adam_generic, window[n++] = gx_window_generic;
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx2"))
-        names[n] = "avx2", found[n++] = gx_adam_avx2;
+        names[n] = "avx2", adam[n] = gx_adam_avx2, window[n++] = gx_window_avx2;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        names[n] = "avx512", found[n++] = gx_adam_avx512;
+        names[n] = "avx512", adam[n] = gx_adam_avx512, window[n++] = gx_window_avx512;
 #endif
     return n;
 }

@@ -1,4 +1,4 @@
-/* The loop of dst.h for one instruction set: GX_SUFFIX names it, GX_TARGET is the compiler's attribute. Written so that
+/* The loops of dst.h for one instruction set: GX_SUFFIX names it, GX_TARGET is the compiler's attribute. Written so that
  * compilers vectorize it: no branch, no call. */
 #define GX_PASTE_(a, b) a##_##b
 #define GX_PASTE(a, b) GX_PASTE_(a, b)
@@ -43,6 +43,16 @@ GX_TARGET static void GX_PASTE(gx_adam, GX_SUFFIX)(int8_t *restrict levels, cons
         const int32_t sign = rho < 0.0f ? -1 : 1;
         const int32_t moved = (int32_t)rho + (uniform[i] < tau ? sign : 0);
         levels[i] = (int8_t)((int32_t)levels[i] + moved * o.span);
+    }
+}
+
+GX_TARGET static void GX_PASTE(gx_window, GX_SUFFIX)(const float *restrict y, const float *restrict gradient,
+                                                     float *restrict passed, ptrdiff_t n, float edge, float a,
+                                                     float slope)
+{
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const float left = a - fabsf(fabsf(y[i]) - edge);
+        passed[i] = gradient[i] * ((left > 0.0f ? left : 0.0f) * slope);
     }
 }
 

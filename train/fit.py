@@ -31,7 +31,7 @@ from gxevent.train.device import fastest_precision, open_device
 from gxevent.train.dst import DST
 from gxevent.train.frames import Recordings
 from gxevent.train.losses import LOSSES
-from gxevent.train.networks import TernaryModule
+from gxevent.train.networks import TernaryModule, tensor
 from gxevent.train.recipes import Recipe, from_settings, with_precision
 from gxevent.train.topology import initial_network
 
@@ -229,7 +229,7 @@ class Fit:
 
     def _step(self, frames: NDArray[np.int8], labels: NDArray[np.int64]) -> float:
         """One step of all optimizers; the loss, which is checked before anything moves."""
-        x = torch.from_numpy(frames).to(self.device).contiguous(memory_format=torch.channels_last)
+        x = tensor(frames, self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             scores = self.model(x)
         loss = self.loss(scores.float(), torch.from_numpy(labels).to(self.device))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gxevent import firing, grid
 from gxevent.errors import OptionError
 from gxevent.layers import Pair, pair
+from gxevent.train import winograd
 from gxevent.train.backend import F, nn, torch
 
 FLOAT32_IS_SAFE = 2.0**16
@@ -115,7 +116,8 @@ class DiscreteLayer(nn.Module):
         largest = self.levels[0].numel() * grid.max_level(self.space) * grid.max_level(self.input_space)
         dtype = torch.float32 if largest < FLOAT32_IS_SAFE else torch.float64
         q = (x / grid.unit(self.input_space)).to(dtype)
-        return self.apply_weight(q, self.levels.to(dtype)).round_().float() + 0.0  # + 0.0 turns -0.0 into 0.0
+        levels = channels_innermost(self.levels) if self.levels.ndim == 4 else self.levels
+        return self.apply_weight(q, levels.to(dtype)).round_().float() + 0.0  # + 0.0 turns -0.0 into 0.0
 
     def apply_weight(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError
@@ -154,6 +156,11 @@ class DiscreteConv2d(DiscreteLayer):
     def transient(self) -> torch.Tensor:
         """Values with the input channels innermost."""
         return channels_innermost(self.levels).mul_(grid.unit(self.space))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and winograd.applies(x, self.levels, self.stride, self.padding, self.dilation, self.groups):
+            return winograd.conv2d(x, self.weight(), self.padding[0])
+        return super().forward(x)
 
     def apply_weight(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return F.conv2d(x, weight, None, self.stride, self.padding, self.dilation, self.groups)

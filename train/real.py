@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gxevent import grid
 from gxevent.layers import Pair, pair
+from gxevent.train import winograd
 from gxevent.train.backend import F, nn, torch
 from gxevent.train.modules import channels_innermost
 
@@ -54,4 +55,6 @@ class RealConv2d(RealLayer):
         self.stride, self.padding, self.dilation, self.groups = pair(stride), pair(padding), pair(dilation), groups
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and winograd.applies(x, self.weight, self.stride, self.padding, self.dilation, self.groups):
+            return winograd.conv2d(x, self.weight, self.padding[0])
         return F.conv2d(x, self.weight, None, self.stride, self.padding, self.dilation, self.groups)

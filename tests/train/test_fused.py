@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch")
 from gxevent import grid  # noqa: E402
 from gxevent.core import _dst  # noqa: E402
 from gxevent.train import fused  # noqa: E402
+from gxevent.train.activation import DiscreteActivation, derivative  # noqa: E402
 from gxevent.train.dst import DST  # noqa: E402
 from gxevent.train.modules import DiscreteConv2d, DiscreteLinear, random_levels  # noqa: E402
 from gxevent.train.rules import adam  # noqa: E402
@@ -72,11 +73,53 @@ def test_every_instruction_set_gives_the_same_bits(kernel):
     assert not torch.equal(made[0][0], levels)
 
 
+@pytest.mark.parametrize("kernel", _dst.KERNELS)
+@pytest.mark.parametrize(("edge", "a"), [(0.5, 1.0), (0.0, 0.3), (0.25, 0.125)])
+def test_a_window_in_one_pass_is_the_definition_bit_for_bit(kernel, edge, a):
+    generator = torch.Generator().manual_seed(3)
+    y, gradient = (torch.randn(1003, generator=generator) for _ in range(2))
+    y[:6] = torch.tensor([edge, -edge, edge + a, -edge - a, 0.0, -0.0])
+    passed = torch.full_like(y, 7)
+    given = (tensor.numpy() for tensor in (y, gradient, passed))
+    _dst.window(*given, edge=edge, a=a, slope=1 / (a * a), kernel=kernel)
+    assert torch.equal(passed, gradient * derivative(y, (edge,), "triangular", a))
+
+
+LAYOUTS = {
+    "as made": lambda x: x,
+    "channels innermost": lambda x: x.contiguous(memory_format=torch.channels_last),
+    "turned": lambda x: x.permute(3, 2, 0, 1),
+    "every other": lambda x: x[..., ::2],
+}
+
+
+@pytest.mark.parametrize("of_gradient", [*LAYOUTS, "one number"])
+@pytest.mark.parametrize("of_y", LAYOUTS)
+def test_the_activation_takes_it_whatever_the_layout(of_y, of_gradient, monkeypatch):
+    passes = []
+    window = _dst.window
+    monkeypatch.setattr(_dst, "window", lambda *given, **options: (passes.append(1), window(*given, **options)))
+    generator = torch.Generator().manual_seed(1)
+    y = LAYOUTS[of_y](torch.randn((4, 4, 4, 4), generator=generator)).requires_grad_()
+    if of_gradient == "one number":
+        gradient = torch.tensor(0.3).expand(y.shape)
+    else:
+        shape = (4, 4, 4, 2 * y.shape[3]) if of_gradient == "every other" else tuple(y.shape)
+        drawn = torch.randn(shape, generator=generator)
+        gradient = drawn.reshape(*y.shape[::-1]).permute(3, 2, 1, 0) if of_gradient == "turned" else None
+        gradient = LAYOUTS[of_gradient](drawn) if gradient is None else gradient
+    DiscreteActivation(1, r=0.5, a=0.7, window="triangular")(y).backward(gradient)
+    assert passes == [1]
+    assert torch.equal(y.grad, gradient * derivative(y.detach(), (0.5,), "triangular", 0.7))
+
+
 def test_arrays_of_different_lengths_are_refused():
     short, long = np.zeros(3, np.float32), np.zeros(4, np.float32)
     numbers = {"betas": (0.9, 0.99), "rate": 1, "correction": 1, "eps": 1e-8, "unit": 1, "dz": 1, "m": 3}
     with pytest.raises(ValueError, match="different lengths"):
         _dst.adam_transition(np.zeros(3, np.int8), short, short.copy(), short.copy(), long, **numbers)
+    with pytest.raises(ValueError, match="different lengths"):
+        _dst.window(short, long, short.copy(), edge=0.5, a=1, slope=1)
 
 
 def test_the_optimizer_takes_it_for_every_kind_of_layer_and_forgets_the_transient_weights():
