@@ -34,6 +34,16 @@ typedef struct {
 typedef void (*gx_window_fn)(const float *restrict y, const float *restrict gradient, float *restrict passed,
                              ptrdiff_t n, float edge, float a, float slope);
 
+/* Max pool 2x2 of frames with their channels innermost; an odd row or column at the end is in no output.
+ * x: IN [frames][rows][cols][channels]; y: OUT, and IN backward, [frames][rows / 2][cols / 2][channels], dy: IN like y;
+ * dx: OUT like x. */
+typedef struct {
+    ptrdiff_t frames, rows, cols, channels;
+} gx_pool_shape;
+typedef void (*gx_pool_fn)(const float *restrict x, float *restrict y, gx_pool_shape s);
+typedef void (*gx_pool_back_fn)(const float *restrict x, const float *restrict y, const float *restrict dy,
+                                float *restrict dx, gx_pool_shape s);
+
 /* levels, first, second: INOUT [n]; gradient, uniform: IN [n]. */
 typedef void (*gx_adam_fn)(int8_t *restrict levels, const float *restrict gradient, float *restrict first,
                            float *restrict second, const float *restrict uniform, ptrdiff_t n, gx_dst_options o);
@@ -58,17 +68,27 @@ typedef void (*gx_adam_fn)(int8_t *restrict levels, const float *restrict gradie
 #undef GX_TARGET
 #endif
 
-static inline int gx_dst_kernels(const char **names, gx_adam_fn *adam, gx_window_fn *window)
+typedef struct {
+    const char *name;
+    gx_adam_fn adam;
+    gx_window_fn window;
+    gx_pool_fn pool;
+    gx_pool_back_fn pool_back;
+} gx_dst_kernel;
+
+/* Those this machine can run, at most three, the best last. */
+static inline int gx_dst_kernels(gx_dst_kernel *found)
 {
     int n = 0;
-    names[n] = "generic", adam[n] = gx_adam_generic, window[n++] = gx_window_generic;
+    found[n++] = (gx_dst_kernel){"generic", gx_adam_generic, gx_window_generic, gx_pool_generic, gx_pool_back_generic};
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx2"))
-        names[n] = "avx2", adam[n] = gx_adam_avx2, window[n++] = gx_window_avx2;
+        found[n++] = (gx_dst_kernel){"avx2", gx_adam_avx2, gx_window_avx2, gx_pool_avx2, gx_pool_back_avx2};
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        names[n] = "avx512", adam[n] = gx_adam_avx512, window[n++] = gx_window_avx512;
+        found[n++] =
+            (gx_dst_kernel){"avx512", gx_adam_avx512, gx_window_avx512, gx_pool_avx512, gx_pool_back_avx512};
 #endif
     return n;
 }

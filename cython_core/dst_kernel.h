@@ -56,5 +56,51 @@ GX_TARGET static void GX_PASTE(gx_window, GX_SUFFIX)(const float *restrict y, co
     }
 }
 
+/* One output pixel of each pair of rows at a time: its channels, from four pixels of x. */
+GX_TARGET static void GX_PASTE(gx_pool, GX_SUFFIX)(const float *restrict x, float *restrict y, gx_pool_shape s)
+{
+    const ptrdiff_t down = s.rows / 2, across = s.cols / 2, row = s.cols * s.channels;
+    for (ptrdiff_t i = 0; i < s.frames * down * across; i++) {
+        const ptrdiff_t pair = i / across, frame = pair / down;
+        const float *a = x + ((frame * s.rows + pair % down * 2) * s.cols + i % across * 2) * s.channels;
+        const float *b = a + s.channels, *c = a + row, *d = c + s.channels;
+        for (ptrdiff_t k = 0; k < s.channels; k++) {
+            float most = a[k];
+            most = b[k] > most || b[k] != b[k] ? b[k] : most; /* no number stays none */
+            most = c[k] > most || c[k] != c[k] ? c[k] : most;
+            most = d[k] > most || d[k] != d[k] ? d[k] : most;
+            y[i * s.channels + k] = most;
+        }
+    }
+}
+
+GX_TARGET static void GX_PASTE(gx_pool_back, GX_SUFFIX)(const float *restrict x, const float *restrict y,
+                                                        const float *restrict dy, float *restrict dx, gx_pool_shape s)
+{
+    const ptrdiff_t down = s.rows / 2, across = s.cols / 2, row = s.cols * s.channels;
+    if (s.rows % 2 || s.cols % 2) /* pixels in no output */
+        memset(dx, 0, sizeof(float) * (size_t)(s.frames * s.rows * row));
+    for (ptrdiff_t i = 0; i < s.frames * down * across; i++) {
+        const ptrdiff_t pair = i / across, frame = pair / down;
+        const ptrdiff_t at = ((frame * s.rows + pair % down * 2) * s.cols + i % across * 2) * s.channels;
+        const float *a = x + at, *b = a + s.channels, *c = a + row;
+        float *to = dx + at;
+        for (ptrdiff_t k = 0; k < s.channels; k++) {
+            const float most = y[i * s.channels + k];
+            float left = dy[i * s.channels + k]; /* goes to the first that is the largest */
+            const float first = a[k] == most ? left : 0.0f;
+            left = a[k] == most ? 0.0f : left;
+            const float second = b[k] == most ? left : 0.0f;
+            left = b[k] == most ? 0.0f : left;
+            const float third = c[k] == most ? left : 0.0f;
+            left = c[k] == most ? 0.0f : left;
+            to[k] = first;
+            to[s.channels + k] = second;
+            to[row + k] = third;
+            to[row + s.channels + k] = left;
+        }
+    }
+}
+
 #undef GX_PASTE_
 #undef GX_PASTE

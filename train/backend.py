@@ -6,6 +6,9 @@ imports without PyTorch.
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gxevent.errors import require
 
 require("torch", extra="train", purpose="training")
@@ -14,4 +17,9 @@ import torch  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-__all__ = ["F", "nn", "torch"]
+__all__ = ["F", "innermost", "nn", "torch"]
+
+
+def innermost(x: torch.Tensor) -> NDArray[np.float32]:
+    """The memory of a ``channels_last`` tensor (n, channels, rows, cols): (n, rows, cols, channels)."""
+    return x.detach().permute(0, 2, 3, 1).numpy()

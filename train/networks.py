@@ -24,6 +24,7 @@ from gxevent.train.activation import DiscreteActivation, HardTanh
 from gxevent.train.backend import nn, torch
 from gxevent.train.frames import Recordings
 from gxevent.train.modules import Add, BatchNorm, DiscreteConv2d, DiscreteLayer, DiscreteLinear, SumPool2d
+from gxevent.train.pools import MaxPool2d
 from gxevent.train.real import RealConv2d, RealLayer, RealLinear
 from gxevent.train.recipes import AugmentationSettings
 
@@ -230,7 +231,7 @@ def _module(layer: layers.Layer, sources: list[Signal], a: float, window: str) -
         case layers.Conv2d():
             return _conv(layer, source)
         case layers.MaxPool2d():
-            return nn.MaxPool2d(layers.pair(layer.kernel), layer.stride, layer.padding)
+            return MaxPool2d(layer.kernel, layer.stride, layer.padding)
         case layers.SumPool2d() | layers.AvgPool2d():
             average = isinstance(layer, layers.AvgPool2d)
             return SumPool2d(layer.kernel, layer.stride, layer.padding, source.unit, average=average)

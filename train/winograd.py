@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gxevent.core import _winograd
-from gxevent.train.backend import torch
+from gxevent.train.backend import innermost, torch
 
 SMALL, LARGE, MANY = 48, 192, 1 << 14
 """Tiles at a time: few, so that their 36 points stay in the cache, unless there are so many pairs of channels that
@@ -69,7 +69,7 @@ class _Convolution(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         options = {"kernel": kernel, "padding": padding, "block": _block(weight)}
         ctx.options = options
-        panels, given, made = _panels(transformed(weight)), _innermost(x), _innermost(y)
+        panels, given, made = _panels(transformed(weight)), innermost(x), innermost(y)
 
         def part(frames: slice) -> None:
             _winograd.forward(given[frames], panels, made[frames], _work(weight), **options)
@@ -84,7 +84,7 @@ class _Convolution(torch.autograd.Function):
         dy = dy.contiguous(memory_format=torch.channels_last)
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         panels = None if dx is None else _panels(transformed(weight).transpose(1, 2))
-        given, gradient, made = _innermost(x), _innermost(dy), None if dx is None else _innermost(dx)
+        given, gradient, made = innermost(x), innermost(dy), None if dx is None else innermost(dx)
 
         def part(frames: slice) -> NDArray[np.float32]:
             du = np.zeros((len(kernel_transform(3)), *weight.shape[1::-1]), np.float32)
@@ -117,11 +117,6 @@ def _panels(u: torch.Tensor) -> NDArray[np.float32]:
     points, rows, cols = u.shape
     panels = u.reshape(points, rows, cols // _winograd.PANEL, _winograd.PANEL).transpose(1, 2)
     return panels.contiguous().numpy()
-
-
-def _innermost(x: torch.Tensor) -> NDArray[np.float32]:
-    """The memory of a ``channels_last`` tensor, (n, rows, cols, channels)."""
-    return x.detach().permute(0, 2, 3, 1).numpy()
 
 
 def _in_parts(frames: int, part: Callable[[slice], Any]) -> list[Any]:
