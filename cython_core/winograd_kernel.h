@@ -260,8 +260,18 @@ GX_FMA_INLINE ptrdiff_t gx_whole_rows(ptrdiff_t tiles)
     return (tiles + GX_TILE_ROWS - 1) / GX_TILE_ROWS * GX_TILE_ROWS;
 }
 
+/* Zeros for the tiles that a last block lacks to whole rows, or what is there would be multiplied again and again. */
+GX_FMA static void gx_fill_rows(float *matrices, ptrdiff_t plane, ptrdiff_t channels, ptrdiff_t block, ptrdiff_t tiles)
+{
+    const ptrdiff_t lacking = gx_whole_rows(tiles) - tiles;
+    for (ptrdiff_t k = 0; lacking && k < GX_POINTS; k++)
+        for (ptrdiff_t c = 0; c < channels; c += GX_PANEL)
+            memset(matrices + k * plane + c * block + tiles * GX_PANEL, 0,
+                   sizeof(float) * (size_t)(lacking * GX_PANEL));
+}
+
 /* x: IN [frames][rows][cols][channels]; u: IN [36][outputs / 16][channels][16]; y: OUT [frames][out_rows][out_cols]
- * [outputs]; work: gx_winograd_work floats, finite. */
+ * [outputs]; work: gx_winograd_work floats. */
 GX_FMA static void gx_winograd_forward(gx_winograd_shape s, const float *x, const float *u, float *y, ptrdiff_t frames,
                                        float *work)
 {
@@ -273,6 +283,7 @@ GX_FMA static void gx_winograd_forward(gx_winograd_shape s, const float *x, cons
         const ptrdiff_t tiles = all - begin < s.block ? all - begin : s.block;
         for (ptrdiff_t t = 0; t < tiles; t++)
             gx_tile_inputs(s, x, gx_tile_at(s, begin + t), zeros, v + t * GX_PANEL, v_plane);
+        gx_fill_rows(v, v_plane, s.channels, s.block, tiles);
         for (ptrdiff_t k = 0; k < GX_POINTS; k++)
             gx_products_of_tiles(s.block, v + k * v_plane, s.channels, u + k * s.channels * s.outputs, m + k * m_plane,
                                  s.outputs, gx_whole_rows(tiles));
@@ -307,6 +318,7 @@ GX_FMA static void gx_winograd_backward(gx_winograd_shape s, const float *x, con
             else
                 gx_tile_outputs_back(s, dy, at, m + t * GX_PANEL, m_plane, 2);
         }
+        gx_fill_rows(m, m_plane, s.outputs, s.block, tiles);
         for (ptrdiff_t k = 0; k < GX_POINTS; k++) {
             float *vk = v + k * v_plane, *mk = m + k * m_plane;
             gx_products_over_tiles(s.block, vk, s.channels, mk, s.outputs, tiles, du + k * pair);

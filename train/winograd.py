@@ -142,7 +142,7 @@ def _work(weight: torch.Tensor) -> NDArray[np.float32]:
     outputs, channels = weight.shape[:2]
     size = _winograd.work_size(channels, outputs, _block(weight))
     if len(getattr(_kept, "work", ())) < size:
-        _kept.work = np.zeros(size, np.float32)
+        _kept.work = np.empty(size, np.float32)
     return _kept.work
 
 

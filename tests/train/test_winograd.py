@@ -82,6 +82,19 @@ def test_any_memory_layout_will_do():
 
 
 @needs_instructions
+def test_what_is_left_in_memory_does_not_matter(monkeypatch):
+    """Blocks that no frame fills have rows of tiles that are multiplied with the others."""
+    x, weight = made(1, 16, 16, 8, 8, 3)
+    expected = results(lambda x, w: winograd.conv2d(x, w, 1), x, weight)
+    rubbish = np.full(_winograd.work_size(16, 16, winograd.SMALL), np.nan, np.float32)
+    monkeypatch.setattr(winograd, "_work", lambda weight: rubbish)
+    found = results(lambda x, w: winograd.conv2d(x, w, 1), x, weight)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    whole = rubbish[: 36 * (winograd.SMALL * 16 + 16)].reshape(36, -1)[:, : 6 * 16]
+    assert np.isfinite(whole).all()
+
+
+@needs_instructions
 def test_no_frames_give_none():
     x, weight = made(0, 16, 16, 8, 8, 3)
     y, dx, dw = results(lambda x, w: winograd.conv2d(x, w, 0), x, weight)
@@ -97,7 +110,7 @@ def test_a_source_without_gradient_costs_none(monkeypatch):
     backward = _winograd.backward
     monkeypatch.setattr(_winograd, "backward", lambda *a, **k: (given.append(a[3]), backward(*a, **k)))
     winograd.conv2d(x.detach(), weight, 1).sum().backward()
-    assert given == [None]
+    assert set(given) == {None}
     (plain,) = torch.autograd.grad(F.conv2d(x.double(), weight.double(), padding=1).sum(), weight)
     assert_close([weight.grad], [plain])
 
