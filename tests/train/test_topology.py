@@ -5,8 +5,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 
+import gxevent as gx  # noqa: E402
 from gxevent import grid  # noqa: E402
 from gxevent.errors import NetworkError, OptionError  # noqa: E402
+from gxevent.train import DST  # noqa: E402
+from gxevent.train.networks import TernaryModule, to_network  # noqa: E402
 from gxevent.train.topology import initial_network, parse  # noqa: E402
 
 
@@ -34,6 +37,54 @@ def test_options_reach_the_layers():
     assert (maximum.kernel, maximum.stride, maximum.padding) == (3, 1, 1)
     assert (average.kind, total.kind) == ("AvgPool2d", "SumPool2d")
     assert (network.layers[5].levels, network.layers[5].r) == (2, 0.2)
+
+
+def test_residual_convolutions_add_to_the_sums_of_the_block_before():
+    network = initial_network("4C3p1-MP2-2xR4C3p1-MP2-R4C3p1-8FC-10", (2, 8, 8))
+    assert [layer.kind for layer in network.layers] == [
+        *("Conv2d", "MaxPool2d", "BatchNorm", "Activation"),
+        *("Conv2d", "Add", "BatchNorm", "Activation"),
+        *("Conv2d", "Add", "MaxPool2d", "BatchNorm", "Activation"),
+        *("Conv2d", "Add", "BatchNorm", "Activation"),
+        *("Flatten", "Dense", "BatchNorm", "Activation", "Dense", "BatchNorm"),
+    ]
+    adds = [layer for layer in network.layers if layer.kind == "Add"]
+    assert [layer.inputs for layer in adds] == [("sums1", "branch2"), ("sums2", "branch3"), ("sums3", "branch4")]
+    sources = {layer.name: layer.kind for layer in network.layers}
+    assert [sources[name] for name in ("sums1", "sums2", "sums3")] == ["MaxPool2d", "Add", "MaxPool2d"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("R4C3p1-10", "only a convolution behind another"),
+        ("4C3p1-R8FC-10", "only a convolution behind another"),
+        ("4C3p1-R10", "only a convolution behind another|ends on"),
+        ("4C3p1-R8C3p1-10", r"block 2: sums of shape \(8, 8, 8\) cannot be added .* \(4, 8, 8\)"),
+        ("4C3p1-R4C3-10", r"block 2: sums of shape \(4, 6, 6\)"),
+    ],
+)
+def test_residuals_that_cannot_be(text, message):
+    with pytest.raises(OptionError, match=message):
+        initial_network(text, (2, 8, 8))
+
+
+def test_a_residual_network_trains_and_compiles_to_what_it_evaluates():
+    text = "16C3p1-MP2-2xR16C3p1-MP2-R16C3p1-10"
+    network = initial_network(text, (2, 12, 12), classes=tuple("0123456789"), seed=3)
+    module = TernaryModule(network, a=1.0, window="triangular").train()
+    optimizer = DST(module, lr=0.3, seed=1)
+    rng = np.random.default_rng(0)
+    frames = rng.integers(-1, 2, (40, 2, 12, 12)).astype(np.int8)
+    before = [layer.levels.clone() for layer in module.discrete_layers()]
+    for _ in range(3):
+        module(torch.from_numpy(frames).contiguous(memory_format=torch.channels_last)).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert not any(torch.equal(a, b.levels) for a, b in zip(before, module.discrete_layers(), strict=True))
+    trained = to_network(module, None, network.classes, {})
+    scores = gx.Engine(gx.compile(trained)).run(frames).scores
+    np.testing.assert_array_equal(scores, module.scores(frames))
 
 
 @pytest.mark.parametrize("n", range(7))
