@@ -88,26 +88,21 @@ def test_a_window_in_one_pass_is_the_definition_bit_for_bit(kernel, edge, a):
 LAYOUTS = {
     "as made": lambda x: x,
     "channels innermost": lambda x: x.contiguous(memory_format=torch.channels_last),
-    "turned": lambda x: x.permute(3, 2, 0, 1),
-    "every other": lambda x: x[..., ::2],
+    "turned": lambda x: x.permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0),
+    "every other": lambda x: x.repeat_interleave(2, -1)[..., ::2],
+    "one number": lambda x: x[:1, :1, :1, :1].expand(x.shape),
 }
+"""The same numbers (but for the last), otherwise in memory."""
 
 
-@pytest.mark.parametrize("of_gradient", [*LAYOUTS, "one number"])
+@pytest.mark.parametrize("of_gradient", LAYOUTS)
 @pytest.mark.parametrize("of_y", LAYOUTS)
 def test_the_activation_takes_it_whatever_the_layout(of_y, of_gradient, monkeypatch):
     passes = []
     window = _dst.window
     monkeypatch.setattr(_dst, "window", lambda *given, **options: (passes.append(1), window(*given, **options)))
-    generator = torch.Generator().manual_seed(1)
-    y = LAYOUTS[of_y](torch.randn((4, 4, 4, 4), generator=generator)).requires_grad_()
-    if of_gradient == "one number":
-        gradient = torch.tensor(0.3).expand(y.shape)
-    else:
-        shape = (4, 4, 4, 2 * y.shape[3]) if of_gradient == "every other" else tuple(y.shape)
-        drawn = torch.randn(shape, generator=generator)
-        gradient = drawn.reshape(*y.shape[::-1]).permute(3, 2, 1, 0) if of_gradient == "turned" else None
-        gradient = LAYOUTS[of_gradient](drawn) if gradient is None else gradient
+    drawn = torch.randn((2, 3, 4, 5, 6), generator=torch.Generator().manual_seed(1))
+    y, gradient = LAYOUTS[of_y](drawn[0]).requires_grad_(), LAYOUTS[of_gradient](drawn[1])
     DiscreteActivation(1, r=0.5, a=0.7, window="triangular")(y).backward(gradient)
     assert passes == [1]
     assert torch.equal(y.grad, gradient * derivative(y.detach(), (0.5,), "triangular", 0.7))
