@@ -39,6 +39,9 @@ def figure(history: Sequence[Epoch], title: str = "") -> Any:
     zeros.plot(epochs, [100 * e.zero_weights for e in history], label="weights")
     zeros.plot(epochs, [100 * e.zero_activations for e in history], label="activations")
     zeros.set(ylabel="zeros, %", ylim=(0, 100))
+    for axes in (loss, error):  # 0.2 and 20, not 2 x 10^-1 and 2 x 10^1
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(_plain)
     for axes in (loss, error, zeros):
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3, which="both")
@@ -46,6 +49,12 @@ def figure(history: Sequence[Epoch], title: str = "") -> Any:
         axes.legend(frameon=False)
     made.suptitle(title)
     return made
+
+
+def _plain(value: float, position: int | None = None) -> str:
+    """A minor tick of a log axis: 2 and 5 of each decade are enough."""
+    text = f"{value:g}"
+    return text if text.lstrip("0.")[:1] in ("2", "5") else ""
 
 
 def write(history: Sequence[Epoch], stem: Path, title: str) -> list[Path]:
