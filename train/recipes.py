@@ -253,6 +253,11 @@ def checked(recipe: Recipe, where: str) -> Recipe:
         recipe.encoder.encoder()
         if not recipe.data.fold < recipe.data.folds:
             raise OptionError(f"data.fold: {recipe.data.fold}, expected less than data.folds = {recipe.data.folds}")
+        if 0 < recipe.fit.norm_frames < recipe.fit.batch:
+            raise OptionError(
+                f"fit.norm_frames: {recipe.fit.norm_frames}, expected 0 or at least a batch, fit.batch = "
+                f"{recipe.fit.batch}: batch norms are averaged over whole batches"
+            )
     except GxError as error:
         raise OptionError(f"{where}: {error}") from error
     return recipe

@@ -74,6 +74,7 @@ def test_settings_kept_before_an_option_existed(write):
         ("epochs = 3", "epochs = 3\nepoch = 4", r"unknown field `epoch` - at `\$\.fit`"),
         ("epochs = 3", 'epochs = "many"', r"Expected `int`, got `str` - at `\$\.fit\.epochs`"),
         ("epochs = 3", "epochs = 3\nsmooth = 0", r">= 1 - at `\$\.fit\.smooth`"),
+        ("epochs = 3", "epochs = 3\nnorm_frames = 99", r"fit\.norm_frames: 99, expected 0 or .* fit\.batch = 100"),
         ("epochs = 3", "epochs = 0", r">= 1 - at `\$\.fit\.epochs`"),
         ('kind = "digits"', 'kind = "letters"', r"letters"),
         ('kind = "digits"', 'kind = "digits"\nfold = 10', r"data\.fold: 10"),
