@@ -162,7 +162,8 @@ class FitSettings(_Settings):
     """The epoch kept ends so many epochs with the lowest mean validation loss; 1: it has the lowest itself."""
     norm_frames: Natural = 0
     """Training frames, unmoved, over which batch norms are averaged anew after every epoch, as they will be used: with
-    the weights as they are, and without the motions. 0: the averages of the epoch's last quarter stay."""
+    the weights as they are, and without the motions; at least a batch. 0: the averages of the epoch's last quarter
+    stay."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     """Of the training forward and backward pass; evaluation is exact either way. ``"auto"`` is bfloat16 on a machine
     that has instructions for it, else float32."""
