@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gxevent.core import _emulate
 from gxevent.errors import OptionError, ShapeError
 from gxevent.events.stream import EVENT_DTYPE, EventStream
 
@@ -54,7 +55,7 @@ class Emulator:
     ``negative``
         True: bright strokes of the image darken the sensor, as in N-MNIST, whose polarity is so for MNIST images.
     ``threshold``
-        Change of log light that makes an event.
+        Change of log light that makes an event, above 0.0001.
     ``spread``
         Standard deviation of the pixels' thresholds, as a part of ``threshold``.
     ``blur``
@@ -87,12 +88,12 @@ class Emulator:
     step_us: int = 2000
 
     def __post_init__(self) -> None:
-        above = {"width": 0, "height": 0, "zoom": 0, "contrast": 0, "threshold": 0, "step_us": 0}
+        above = {"width": 0, "height": 0, "zoom": 0, "contrast": 0, "threshold": 1e-4, "step_us": 0}
         for field, low in above.items():
-            if not getattr(self, field) > low:
+            if not low < getattr(self, field) < math.inf:
                 raise OptionError(f"Emulator {field}: expected a value above {low}, got {getattr(self, field)!r}")
         for field in ("amplitude", "spread", "blur", "noise_hz", "refractory_us", "jitter"):
-            if not getattr(self, field) >= 0:
+            if not 0 <= getattr(self, field) < math.inf:
                 raise OptionError(f"Emulator {field}: expected 0 or more, got {getattr(self, field)!r}")
 
     def __call__(self, image: NDArray[Any], *, seed: int, source: str = "") -> EventStream:
@@ -110,7 +111,7 @@ class Emulator:
         rng = np.random.default_rng(seed)
         light = self._moving(self._scene(image), rng)
         theta = self.threshold * np.maximum(1 + self.spread * rng.standard_normal(light.shape[1]), 0.2)
-        t, pixel, p = _compare(light, theta.astype(np.float32), float(self.step_us), float(self.refractory_us))
+        t, pixel, p = _emulate.crossings(light, theta.astype(np.float32), self.step_us, self.refractory_us)
         noise = rng.poisson(self.noise_hz * light.shape[1] * NMNIST_PATH[-1, 0] * 1e-6)
         t = np.concatenate([t, rng.uniform(0, NMNIST_PATH[-1, 0], noise)])
         pixel = np.concatenate([pixel, rng.integers(0, light.shape[1], noise)])
@@ -161,18 +162,12 @@ class Emulator:
         place = np.clip(self.jitter * rng.standard_normal(2), -4 * self.jitter, 4 * self.jitter)
         x, y = (np.interp(times, NMNIST_PATH[:, 0], NMNIST_PATH[:, i]) * self.amplitude + place[i - 1] for i in (1, 2))
         # An image that moved to the right by x shows, at a pixel, what was x to the left of it.
-        col, row = np.floor(-x).astype(int), np.floor(-y).astype(int)
-        fx = (-x - col).astype(np.float32)[:, None, None]
-        fy = (-y - row).astype(np.float32)[:, None, None]
-        # Only the sums below touch all steps: each view holds the scene at a whole-pixel shift.
-        views = np.lib.stride_tricks.sliding_window_view(scene, (self.height + 1, self.width + 1))
-        block = views[row + self._margin, col + self._margin]
-        block = block[:, :-1] + fy * (block[:, 1:] - block[:, :-1])
-        value = block[:, :, :-1] + fx * (block[:, :, 1:] - block[:, :, :-1])
+        col, row = np.floor(-x).astype(np.int64), np.floor(-y).astype(np.int64)
+        fx, fy = (-x - col).astype(np.float32), (-y - row).astype(np.float32)
         # A table, because the last bit of a vectorised logarithm depends on the processor; table and sums do not.
         table = _log_light(self.contrast) * np.float32(-1 if self.negative else 1)
-        value *= np.float32(_TABLE - 1)
-        return table[(value + np.float32(0.5)).astype(np.int16)].reshape(times.size, -1)
+        corner = (row + self._margin, col + self._margin, fy, fx)
+        return _emulate.moving(np.ascontiguousarray(scene), *corner, table, (self.height, self.width))
 
 
 @functools.lru_cache(maxsize=16)
@@ -205,37 +200,6 @@ same when the defaults are refitted."""
 def emulate(image: NDArray[Any], *, seed: int, emulator: Emulator = NMNIST, source: str = "") -> EventStream:
     """The recording that ``emulator`` makes of ``image``; see :meth:`Emulator.__call__`."""
     return emulator(image, seed=seed, source=source)
-
-
-def _compare(
-    light: NDArray[np.float32], theta: NDArray[np.float32], step_us: float, refractory_us: float
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Times (us), pixels and polarities of all threshold crossings, in no particular order.
-
-    light float32 (steps, pixels): log light; theta float32 (pixels,).
-    """
-    reference = light[0].copy()
-    last = np.full(theta.size, -np.inf)
-    times, pixels, signs = [], [], []
-    for k in range(1, len(light)):
-        before, now = light[k - 1], light[k]
-        moved = np.flatnonzero(np.abs(now - reference) >= theta)
-        while moved.size:
-            rising = now[moved] > reference[moved]
-            reference[moved] += np.where(rising, theta[moved], -theta[moved])
-            slope = (now[moved] - before[moved]).astype(np.float64)
-            part = (reference[moved] - before[moved]) / np.where(slope == 0, 1, slope)
-            t = (k - 1 + np.clip(part, 0, 1)) * step_us
-            heard = t - last[moved] >= refractory_us
-            fired = moved[heard]
-            last[fired] = t[heard]
-            times.append(t[heard])
-            pixels.append(fired)
-            signs.append(rising[heard])
-            moved = moved[np.abs(now[moved] - reference[moved]) >= theta[moved]]
-    if not times:
-        return np.zeros(0), np.zeros(0, np.int64), np.zeros(0, bool)
-    return np.concatenate(times), np.concatenate(pixels), np.concatenate(signs)
 
 
 def _zoom(image: NDArray[np.float32], factor: float) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from gxevent.core import _emulate
 from gxevent.encoder import Encoder
 from gxevent.errors import OptionError, ShapeError
 from gxevent.events import Emulator, emulate, encode_stream, open_dataset
@@ -27,6 +28,81 @@ def test_same_seed_same_events(digit):
 def test_events_are_the_same_on_every_machine(digit):
     stream = emulate(digit, seed=3, emulator=Emulator(jitter=0.3, spread=0.1))
     assert hashlib.sha256(stream.events.tobytes()).hexdigest().startswith("cf7f4207d1882ba3")
+
+
+def crossings(light, theta, step_us, refractory_us):
+    """Threshold crossings in plain NumPy, step by step: times, pixels, polarities."""
+    reference = light[0].copy()
+    last = np.full(theta.size, -np.inf)
+    found = [(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, bool))]
+    for k in range(1, len(light)):
+        before, now = light[k - 1], light[k]
+        moved = np.flatnonzero(np.abs(now - reference) >= theta)
+        while moved.size:
+            rising = now[moved] > reference[moved]
+            reference[moved] += np.where(rising, theta[moved], -theta[moved])
+            slope = (now[moved] - before[moved]).astype(np.float64)
+            part = (reference[moved] - before[moved]) / np.where(slope == 0, 1, slope)
+            t = (k - 1 + np.clip(part, 0, 1)) * step_us
+            heard = t - last[moved] >= refractory_us
+            last[moved[heard]] = t[heard]
+            found.append((t[heard], moved[heard], rising[heard]))
+            moved = moved[np.abs(now[moved] - reference[moved]) >= theta[moved]]
+    t, pixel, rising = (np.concatenate(part) for part in zip(*found, strict=True))
+    order = np.lexsort((t, pixel))  # of one pixel they are in time's order already
+    return t[order], pixel[order], rising[order]
+
+
+@pytest.mark.parametrize("refractory_us", [0.0, 700.0, 5000.0])
+@pytest.mark.parametrize("step", [0.0, 0.02, 0.3])
+def test_compiled_crossings_are_those_of_plain_numpy(step, refractory_us):
+    """Still pixels, slow and fast ones, resting in between, with many events a step."""
+    rng = np.random.default_rng(5)
+    moves = step * rng.standard_normal((60, 300)) * (rng.random((60, 300)) < 0.7)
+    light = moves.cumsum(0).astype(np.float32)
+    theta = (0.048 * rng.uniform(0.2, 2, 300)).astype(np.float32)
+    wanted = crossings(light, theta, 2000.0, refractory_us)
+    t, pixel, rising = _emulate.crossings(light, theta, 2000.0, refractory_us)
+    order = np.argsort(pixel, kind="stable")
+    for one, other in zip((t, pixel, rising), wanted, strict=True):
+        np.testing.assert_array_equal(one[order], other)
+        assert one.dtype == other.dtype
+    assert (t.size > 1000) == (step > 0)
+
+
+@pytest.mark.parametrize("top", [1.0, 1.00002])
+def test_the_compiled_motion_is_that_of_plain_numpy(top):
+    """Of a scene between whole pixels, up to its edges, with white that blurring made a little too white."""
+    rng = np.random.default_rng(6)
+    scene = (rng.random((14, 17)).astype(np.float32) * np.float32(top)).clip(0.2)
+    scene[5:9, 4:12] = top
+    row, col = rng.integers(0, 14 - 9, 40), rng.integers(0, 17 - 11, 40)
+    row[0], col[0] = 14 - 9 - 1, 17 - 11 - 1
+    fy, fx = rng.random((2, 40)).astype(np.float32)
+    fy[:2], fx[1:3] = 1, 0
+    table = np.log1p(np.arange(8192, dtype=np.float32))
+    views = np.lib.stride_tricks.sliding_window_view(scene, (10, 12))[row, col]
+    lines = views[:, :-1] + fy[:, None, None] * (views[:, 1:] - views[:, :-1])
+    value = lines[:, :, :-1] + fx[:, None, None] * (lines[:, :, 1:] - lines[:, :, :-1])
+    wanted = table[(value * np.float32(8191) + np.float32(0.5)).astype(np.int16)].reshape(40, -1)
+    found = _emulate.moving(scene, row, col, fy, fx, table, (9, 11))
+    np.testing.assert_array_equal(found, wanted)
+    for outside in (row + 1, row - 5):
+        with pytest.raises(ValueError, match="leaves the scene"):
+            _emulate.moving(scene, outside, col, fy, fx, table, (9, 11))
+    with pytest.raises(ValueError, match="outside 0"):
+        _emulate.moving(scene * 2, row, col, fy, fx, table, (9, 11))
+    with pytest.raises(ValueError, match="a place for each step"):
+        _emulate.moving(scene, row[1:], col, fy, fx, table, (9, 11))
+
+
+def test_crossings_of_arrays_that_make_no_sense():
+    light, theta = np.zeros((3, 4), np.float32), np.full(4, 0.1, np.float32)
+    assert [part.size for part in _emulate.crossings(light[:, :0].copy(), theta[:0], 1.0, 1.0)] == [0, 0, 0]
+    with pytest.raises(ValueError, match="a threshold for each pixel"):
+        _emulate.crossings(light, theta[:3], 1.0, 1.0)
+    with pytest.raises(ValueError, match="1e-6"):
+        _emulate.crossings(light, theta * 0, 1.0, 1.0)
 
 
 def test_statistics_are_those_of_nmnist(digit):
@@ -75,7 +151,8 @@ def test_small_digits_and_other_sensors():
 
 
 def test_settings_and_images_that_make_no_sense():
-    for settings in ({"threshold": 0}, {"width": 0}, {"noise_hz": -1}, {"step_us": 0}, {"blur": float("nan")}):
+    refused = ({"threshold": 1e-4}, {"width": 0}, {"noise_hz": -1}, {"step_us": 0}, {"blur": float("nan")})
+    for settings in (*refused, {"contrast": float("inf")}, {"noise_hz": float("inf")}):
         with pytest.raises(OptionError, match=f"Emulator {next(iter(settings))}: expected"):
             Emulator(**settings)
     with pytest.raises(ShapeError, match="larger than the 34x34 sensor"):
