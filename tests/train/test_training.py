@@ -194,18 +194,18 @@ def test_the_digits_of_the_zoo(tmp_path, capsys):
 
 def test_a_network_made_from_a_copy_of_the_recipe_is_taken_in(tmp_path, capsys):
     """Its command is then that of the recipe; how it was made is not forgotten. Nothing else changes."""
-    network = load_network(shipped("nmnist.gxn"))
+    network = load_network(shipped("braille.gxn"))
     made = {key: value for key, value in network.provenance.items() if key != "made_by"}
     settings = {**made["settings"], "summary": "mine", "fit": {**made["settings"]["fit"]}}
     settings["fit"].pop("smooth", None)  # trained before there was such an option
-    by = "gxevent train copy.toml --data nmnist --out part.gxn --threads 1"
+    by = "gxevent train copy.toml --data braille --out part.gxn --threads 1"
     files.save(replace(network, provenance={**made, "settings": settings, "command": by}), tmp_path / "part.gxn")
-    for source in (tmp_path / "part.gxn", tmp_path / "zoo" / "nmnist.gxn"):  # taken in again, it stays as it is
-        assert zoo.main(["nmnist", "--out", str(tmp_path / "zoo"), "--take", str(source)]) == 0
-        taken = load_network(tmp_path / "zoo" / "nmnist.gxn")
-        assert taken.provenance["command"] == f"gxevent train nmnist --data {made['data']['source']} --out nmnist.gxn"
+    for source in (tmp_path / "part.gxn", tmp_path / "zoo" / "braille.gxn"):  # taken in again, it stays as it is
+        assert zoo.main(["braille", "--out", str(tmp_path / "zoo"), "--take", str(source)]) == 0
+        taken = load_network(tmp_path / "zoo" / "braille.gxn")
+        assert taken.provenance["command"] == f"gxevent train braille --data {made['data']['source']} --out braille.gxn"
         assert taken.provenance["made_by"] == by
-        assert from_settings(taken.provenance["settings"], "here") == with_precision(load_recipe("nmnist"), "bfloat16")
+        assert from_settings(taken.provenance["settings"], "here") == with_precision(load_recipe("braille"), "float32")
         assert taken.provenance["settings"]["fit"]["smooth"] == 1
         kept = set(made) - {"command", "made_by", "settings"}
         assert {key: taken.provenance[key] for key in kept} == {key: made[key] for key in kept}
@@ -214,10 +214,10 @@ def test_a_network_made_from_a_copy_of_the_recipe_is_taken_in(tmp_path, capsys):
                 np.testing.assert_array_equal(array, other.arrays()[name])
     settings["fit"]["epochs"] += 1
     files.save(replace(network, provenance={**made, "settings": settings}), tmp_path / "part.gxn")
-    before = (tmp_path / "zoo" / "nmnist.gxn").read_bytes()
-    assert zoo.main(["nmnist", "--out", str(tmp_path / "zoo"), "--take", str(tmp_path / "part.gxn")]) == 2
+    before = (tmp_path / "zoo" / "braille.gxn").read_bytes()
+    assert zoo.main(["braille", "--out", str(tmp_path / "zoo"), "--take", str(tmp_path / "part.gxn")]) == 2
     assert "was trained with fit = " in capsys.readouterr().err
-    assert (tmp_path / "zoo" / "nmnist.gxn").read_bytes() == before
+    assert (tmp_path / "zoo" / "braille.gxn").read_bytes() == before
 
 
 def test_the_zoo_reports_errors_in_one_line(tmp_path, capsys):
