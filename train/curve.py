@@ -41,7 +41,8 @@ def figure(history: Sequence[Epoch], title: str = "") -> Any:
     zeros.set(ylabel="zeros, %", ylim=(0, 100))
     for axes in (loss, error):  # 0.2 and 20, not 2 x 10^-1 and 2 x 10^1
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter(_plain)
+        low, high = axes.get_ylim()
+        axes.yaxis.set_minor_formatter(_plain if high > 5 * low else "{x:g}")
     for axes in (loss, error, zeros):
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3, which="both")
@@ -52,7 +53,7 @@ def figure(history: Sequence[Epoch], title: str = "") -> Any:
 
 
 def _plain(value: float, position: int | None = None) -> str:
-    """A minor tick of a log axis: 2 and 5 of each decade are enough."""
+    """A minor tick of a log axis that spans more than half a decade: 2 and 5 of each are enough."""
     text = f"{value:g}"
     return text if text.lstrip("0.")[:1] in ("2", "5") else ""
 
