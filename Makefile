@@ -12,7 +12,7 @@ PEERS := neurobench snntorch brevitas 'dependencies==2.0.1' unfoldNd onnxoptimiz
 # Tests of compiled code that run on the sanitized build (not those that cap memory: it needs terabytes of addresses).
 SANITIZED := build/sanitized
 SANITIZED_TESTS := $(addprefix tests/runtime/,test_engine.py test_samples.py test_threads.py test_fuzz_engine.py test_stream.py test_live.py) \
-	$(addprefix tests/events/,test_fuzz.py test_formats.py test_policies.py)
+	$(addprefix tests/events/,test_fuzz.py test_formats.py test_policies.py test_emulate.py)
 PRELOAD = $(shell $(CC) -print-file-name=libasan.so):$(shell $(CC) -print-file-name=libubsan.so)
 
 .PHONY: demo test lint types docs debug sanitize bench clean help

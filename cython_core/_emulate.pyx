@@ -15,12 +15,14 @@ def moving(const float[:, ::1] scene, const int64_t[::1] row, const int64_t[::1]
     """What pixels of a sensor of ``size`` (height, width) see of a scene that moves: float32 (steps, height * width).
 
     scene: values 0 .. 1; row, col: where in it the sensor's corner is at each step, fy, fx: and how far beyond, 0 .. 1
-    (bilinear); table: what is seen at equal steps of the value, at most 32,767.
+    (bilinear); table: what is seen at equal steps of the value, at most 32,768 of them.
     """
     cdef Py_ssize_t height = size[0], width = size[1], steps = row.shape[0], k, y, x
     cdef float top = table.shape[0] - 1
     if not (col.shape[0] == fy.shape[0] == fx.shape[0] == steps and 0 < table.shape[0] <= 1 << 15):
         raise ValueError("moving: expected a place for each step, and a table of at most 32,768 values")
+    if steps and not (np.min(fy) >= 0 and np.max(fy) <= 1 and np.min(fx) >= 0 and np.max(fx) <= 1):
+        raise ValueError("moving: expected the sensor less than a pixel beyond its corner")
     if steps and not (np.min(row) >= 0 and np.max(row) + height < scene.shape[0] and np.min(col) >= 0
                       and np.max(col) + width < scene.shape[1] and np.min(scene) >= 0
                       and np.max(scene) * top + 0.75 < table.shape[0]):  # blurred white may be 1 and a little
@@ -87,14 +89,14 @@ cdef Py_ssize_t _step(Pixels of, const float *before, const float *now, Py_ssize
 def crossings(const float[:, ::1] light, const float[::1] theta, double step_us, double refractory_us):
     """Times (us, float64), pixels (int64) and polarities (bool, True: brighter) of all threshold crossings.
 
-    light (steps, pixels): log light; theta (pixels,): thresholds, so large that adding one changes a light.
+    light (steps, pixels): log light; theta (pixels,): thresholds, so large that adding one changes any light.
     The events of a step come one pixel after the other.
     """
     cdef Py_ssize_t steps = light.shape[0], pixels = light.shape[1], k, made, room = 1 << 14
     if steps < 1 or theta.shape[0] != pixels:
         raise ValueError("crossings: expected light (steps, pixels) and a threshold for each pixel")
-    if not np.all(np.asarray(theta) > 1e-6):
-        raise ValueError("crossings: thresholds of 1e-6 and less would not move a light")
+    if pixels and not np.all(np.asarray(theta) > 2 * np.spacing(np.max(np.abs(light)))):  # nor is light infinite
+        raise ValueError("crossings: expected finite light, and thresholds that change it")
     cdef float[::1] reference
     cdef double[::1] last, t
     cdef int64_t[::1] pixel

@@ -94,6 +94,9 @@ def test_the_compiled_motion_is_that_of_plain_numpy(top):
         _emulate.moving(scene * 2, row, col, fy, fx, table, (9, 11))
     with pytest.raises(ValueError, match="a place for each step"):
         _emulate.moving(scene, row[1:], col, fy, fx, table, (9, 11))
+    for beyond in (fy + 1, fy - 2, fy * np.float32(np.nan)):
+        with pytest.raises(ValueError, match="less than a pixel"):
+            _emulate.moving(scene, row, col, beyond, fx, table, (9, 11))
 
 
 def test_crossings_of_arrays_that_make_no_sense():
@@ -101,8 +104,12 @@ def test_crossings_of_arrays_that_make_no_sense():
     assert [part.size for part in _emulate.crossings(light[:, :0].copy(), theta[:0], 1.0, 1.0)] == [0, 0, 0]
     with pytest.raises(ValueError, match="a threshold for each pixel"):
         _emulate.crossings(light, theta[:3], 1.0, 1.0)
-    with pytest.raises(ValueError, match="1e-6"):
-        _emulate.crossings(light, theta * 0, 1.0, 1.0)
+    for still in (theta * 0, theta * np.float32(np.nan)):
+        with pytest.raises(ValueError, match="thresholds that change it"):
+            _emulate.crossings(light, still, 1.0, 1.0)
+    for value in (1e7, np.inf, np.nan):  # a threshold of 0.1 is lost in the first, and would be crossed for ever
+        with pytest.raises(ValueError, match="expected finite light"):
+            _emulate.crossings(np.float32([[0] * 4, [value] * 4]), theta, 1.0, 1.0)
 
 
 def test_statistics_are_those_of_nmnist(digit):
