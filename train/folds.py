@@ -98,16 +98,16 @@ def cross_validate(
     """
     recipe = override(load_recipe(name), epochs=epochs, seed=seed, preset=preset, fold=0)
     path = None if out is None else _checked(Path(out))
-    recipe = fit_recipe(recipe, data, quiet=quiet)
-    loaded = load_data(recipe, data, quiet=quiet)
-    kept = None if path is None else _read(path)
     opened = open_device(device)
-    recipe = with_precision(recipe, fastest_precision(opened) if kept is None else kept["precision"])
-    if not quiet:
-        print_notes(precision_notes(recipe.fit.precision, opened))
-    head = {"format": FORMAT, "recipe": recipe.settings(), "data": _fingerprint(loaded), "command": command_line()}
-    done = [] if path is None or kept is None else _folds(kept, head, path)
+    kept = None if path is None else _read(path)
     with threads_of_torch(threads):
+        recipe = fit_recipe(recipe, data, quiet=quiet)
+        loaded = load_data(recipe, data, quiet=quiet)
+        recipe = with_precision(recipe, fastest_precision(opened) if kept is None else kept["precision"])
+        if not quiet:
+            print_notes(precision_notes(recipe.fit.precision, opened))
+        head = {"format": FORMAT, "recipe": recipe.settings(), "data": _fingerprint(loaded), "command": command_line()}
+        done = [] if path is None or kept is None else _folds(kept, head, path)
         for number in range(recipe.data.folds):
             if number in {fold.fold for fold in done}:
                 continue

@@ -21,7 +21,7 @@ from gxevent.network import TernaryNetwork
 from gxevent.runtime import profile_network
 from gxevent.train import checkpoint, curve
 from gxevent.train.backend import torch
-from gxevent.train.device import precision_notes
+from gxevent.train.device import open_device, precision_notes
 from gxevent.train.dst import Memory
 from gxevent.train.exactness import Exactness, compare_with_engine
 from gxevent.train.fit import Epoch, Fit
@@ -115,11 +115,12 @@ def train_recipe(
         epochs = _planned_epochs(resume)
     recipe = override(recipe, epochs=epochs, seed=seed, preset=preset)
     path, saved = _outputs(out)
-    recipe = fit_recipe(recipe, data, quiet=quiet)
-    loaded = load_data(recipe, data, quiet=quiet)
-    if not quiet:
-        print_notes(loaded.notes)
+    open_device(device)  # one that is not there is refused before minutes of reading data
     with threads_of_torch(threads):
+        recipe = fit_recipe(recipe, data, quiet=quiet)
+        loaded = load_data(recipe, data, quiet=quiet)
+        if not quiet:
+            print_notes(loaded.notes)
         fit = prepare(recipe, loaded, device)
         if resume is not None:
             fit.restore(resume)

@@ -162,8 +162,10 @@ def test_nothing_is_written_without_out(tiny, tmp_path):
     assert set(tmp_path.iterdir()) == before
 
 
-def test_bad_arguments_are_refused_before_training(tiny, tmp_path):
+def test_bad_arguments_are_refused_before_data_are_read(tiny, tmp_path, monkeypatch):
+    """Reading some data takes minutes; nobody waits that long for a typing error."""
     recipe, _ = tiny
+    monkeypatch.setattr(training, "load_data", lambda *_, **__: pytest.fail("data were read"))
     for arguments, message in (
         ({"out": tmp_path / "net.pt"}, r"\*\.gxn"),
         ({"out": tmp_path / "no" / "net.gxn"}, "does not exist"),
