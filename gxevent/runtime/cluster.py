@@ -147,11 +147,12 @@ class Cluster:
         """What a task gave; waits for it as long as there are workers that could do it."""
         idle = time.monotonic()
         while True:
+            failed = future.status == "error"  # asked before: it may fail just as the time is up
             try:
                 with self._translated():
                     return future.result(timeout=POLL_S)  # may have to be done again, when its worker died meanwhile
             except TimeoutError:
-                if future.status == "error":  # the task's own
+                if failed:  # the task's own
                     raise
                 if self.client.status != "running":
                     raise ClusterError(f"{self.address}: the scheduler went away") from None

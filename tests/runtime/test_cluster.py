@@ -260,6 +260,28 @@ def die(item):
     os._exit(1)
 
 
+def late(item):
+    raise TimeoutError("its own")
+
+
+class FailsAtTheEndOfTheFirstWait:
+    """A future of the cluster, in the worst of moments."""
+
+    def __init__(self, future):
+        self.future, self.waited = future, False
+
+    @property
+    def status(self):
+        return self.future.status
+
+    def result(self, timeout):
+        if self.waited:
+            return self.future.result(timeout=timeout)
+        self.waited = True
+        self.future.exception()  # waits for it
+        raise TimeoutError
+
+
 class TestSubmitAll:
     def test_results_come_in_order_from_both_workers(self, two_workers):
         asked = []
@@ -285,6 +307,15 @@ class TestSubmitAll:
             with pytest.raises(gx.OptionError, match="stopped"):
                 next(found)
             assert list(cluster.submit_all(double, [])) == []
+
+    def test_a_timeout_may_be_the_tasks_own(self, two_workers):
+        with open_cluster(two_workers.address) as cluster, pytest.raises(TimeoutError, match="its own"):
+            list(cluster.submit_all(late, [0]))
+
+    def test_a_task_that_fails_just_as_the_wait_for_it_ends(self, two_workers):
+        """Its own error is raised, not that of the wait."""
+        with open_cluster(two_workers.address) as cluster, pytest.raises(gx.OptionError, match="stopped"):
+            cluster._result(FailsAtTheEndOfTheFirstWait(cluster.client.submit(double, "stop")))
 
     @pytest.mark.slow
     def test_a_task_that_ends_every_worker_is_given_up(self):
