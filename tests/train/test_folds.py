@@ -53,6 +53,14 @@ def test_every_recording_is_judged_once(tiny, tmp_path):
     assert f"of 100 recordings held out, in 3 folds from {min(f.accuracy for f in made.folds):.2%}" in made.line()
 
 
+def test_bad_arguments_are_refused_before_data_are_read(tiny):
+    recipe, read = tiny
+    for arguments, message in (({"device": "abacus"}, "abacus"), ({"threads": 0}, "threads")):
+        with pytest.raises(OptionError, match=message):
+            cross_validate(recipe, quiet=True, **arguments)
+    assert read == []
+
+
 def test_a_stopped_run_goes_on_to_the_same_result(tiny, tmp_path, monkeypatch, capsys):
     recipe, _ = tiny
     whole = cross_validate(recipe, out=tmp_path / "whole.json", quiet=True)
