@@ -28,8 +28,8 @@ ROWS = {
     "momentum, 16 bits": {"rule": "momentum", "moment_bits": 16},
     "momentum, 8 bits": {"rule": "momentum", "moment_bits": 8},
     "residue, 8 bits": {"rule": "residue", "residue_bits": 8},
-    "residue, 2 bits": {"rule": "residue"},
-    "residue, 2 bits, in backward": {"rule": "residue", "in_backward": True},
+    "residue, 4 bits": {"rule": "residue"},
+    "residue, 4 bits, in backward": {"rule": "residue", "in_backward": True},
     "sgd": {"rule": "sgd"},
     "sgd, in backward": {"rule": "sgd", "in_backward": True},
 }

@@ -1,6 +1,6 @@
 """DST: the optimizer whose weights never leave their grid.
 
-There is no hidden real weight: a layer's only persistent weight is its int8 ``levels`` tensor. For a training step
+There is no hidden real weight: a layer's only persistent weight is its int8 tensor of levels. For a training step
 the layer makes a transient float copy, PyTorch differentiates with respect to it, and ``DST.step`` takes the gradient,
 asks the step rule for a proposed step and moves the levels by a discrete state transition; the copy is freed.
 
@@ -22,13 +22,14 @@ from typing import Any
 import numpy as np
 
 from gxevent.errors import OptionError
-from gxevent.train import fused
+from gxevent.train import fused, residue
 from gxevent.train.backend import nn, torch
 from gxevent.train.modules import DiscreteLayer
 from gxevent.train.moments import MOMENT_BITS
 from gxevent.train.recipes import LEARNING_RATES
+from gxevent.train.residue import RESIDUE_BITS
 from gxevent.train.rules import RULES
-from gxevent.train.transition import RESIDUE_BITS, pack, spend, transition, unpack
+from gxevent.train.transition import transition
 
 BLOCK = 1 << 16
 """Weights moved at a time on a CPU."""
@@ -42,7 +43,7 @@ class Memory:
     weights: int
     """Number of discrete weights."""
     levels: int
-    """Their levels (int8), kept for good."""
+    """Their levels (int8), kept for good, with what residue lies in the same bytes."""
     state: int
     """The step rule's tensors, kept from step to step."""
     gradients_peak: int
@@ -72,7 +73,7 @@ class DST(torch.optim.Optimizer):
         A module, several, or parameter groups ``{"params": module(s), "lr": …}``; the discrete layers inside are
         trained, everything else (batch norms) is left to another optimizer. Move modules to their device first.
     lr, m
-        Scale of the proposed step, in units of the weights' values, by default 0.03 (0.5 for the rule ``residue``);
+        Scale of the proposed step, in units of the weights' values, by default 0.03 (0.2 for the rule ``residue``);
         slope of the transition probability.
     rule
         ``"adam"`` (the released experiments), ``"momentum"``, ``"sgd"`` or ``"residue"``: see
@@ -83,7 +84,9 @@ class DST(torch.optim.Optimizer):
         32, 16 or 8: how the rules ``adam`` and ``momentum`` keep their averages, see :mod:`gxevent.train.moments`.
     residue_bits
         Keep what a step could not spend, rounded to 2, 4 or 8 bits a weight, instead of the transition by chance
-        (``m`` is then not used); 0 forgets it, as the paper does. Default: 2 for the rule ``residue``, else 0.
+        (``m`` is then not used); 0 forgets it, as the paper does. Default: 4 for the rule ``residue``, else 0. In
+        small spaces (Z_0 to Z_3 with 4 bits) the residue takes no memory: it lies in bits that the int8 level leaves
+        unused.
     in_backward
         Move each layer during ``backward`` and free its gradient there. For one ``backward`` a step.
     seed
@@ -112,7 +115,7 @@ class DST(torch.optim.Optimizer):
         seed: int = 0,
     ) -> None:
         if residue_bits is None:
-            residue_bits = 2 if rule == "residue" else 0
+            residue_bits = 4 if rule == "residue" else 0
         if lr is None:
             lr = LEARNING_RATES.get(rule, 0.0)
         defaults = {"lr": lr, "m": m, "rule": rule, "betas": tuple(betas), "eps": eps, "momentum": momentum}
@@ -121,14 +124,14 @@ class DST(torch.optim.Optimizer):
         super().__init__(groups, defaults | {"moment_bits": moment_bits, "residue_bits": residue_bits})
         for group in self.param_groups:
             _check(group)
-        self.generators = {levels: _generator(seed, i, levels.device) for i, levels in enumerate(self._layers)}
+        self.generators = {cells: _generator(seed, i, cells.device) for i, cells in enumerate(self._layers)}
         self._gradients_peak = 0
         if in_backward:
-            for levels, layer in self._layers.items():
-                layer.on_gradient = functools.partial(self._move, levels)
+            for cells, layer in self._layers.items():
+                layer.on_gradient = functools.partial(self._move, cells)
 
     def _group(self, group: dict[str, Any]) -> dict[str, Any]:
-        """Turn the modules of a group into their levels tensors, remembering which layer each belongs to."""
+        """Turn the modules of a group into their int8 tensors, remembering which layer each belongs to."""
         modules = group["params"]
         modules = [modules] if isinstance(modules, nn.Module) else list(modules)
         if not all(isinstance(module, nn.Module) for module in modules):
@@ -136,8 +139,8 @@ class DST(torch.optim.Optimizer):
         found = [layer for module in modules for layer in module.modules() if isinstance(layer, DiscreteLayer)]
         if not found:
             raise OptionError("DST found no discrete layer in the modules given")
-        self._layers.update((layer.levels, layer) for layer in found)
-        return {**group, "params": [layer.levels for layer in found]}
+        self._layers.update((layer.cells, layer) for layer in found)
+        return {**group, "params": [layer.cells for layer in found]}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], torch.Tensor] | None = None) -> torch.Tensor | None:
@@ -146,35 +149,32 @@ class DST(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for levels in self._layers:
-            self._move(levels)
+        for cells in self._layers:
+            self._move(cells)
         return loss
 
     @torch.no_grad()
-    def _move(self, levels: torch.Tensor) -> None:
+    def _move(self, cells: torch.Tensor) -> None:
         """One transition of one layer, if it has a gradient."""
-        group = next(g for g in self.param_groups if any(p is levels for p in g["params"]))
+        group = next(g for g in self.param_groups if any(p is cells for p in g["params"]))
         held = sum(layer.gradient_bytes() for layer in self._layers.values())
         self._gradients_peak = max(self._gradients_peak, held)
-        layer, generator, state = self._layers[levels], self.generators[levels], self.state[levels]
+        layer, generator, state = self._layers[cells], self.generators[cells], self.state[cells]
         gradient = layer.take_gradient()
         if gradient is None:
             return
-        if fused.applies(levels, group):
-            return fused.move(levels, gradient, state, group, layer.space, generator)
-        propose = RULES[group["rule"]](gradient, state, group, generator)
         bits = group["residue_bits"]
-        if bits and "residue" not in state:
-            state["residue"] = pack(torch.zeros_like(levels), bits)
-        for rows in _blocks(levels):
-            step, here = propose(rows), levels[rows]
-            if not bits:
-                uniform = torch.rand(here.shape, generator=generator, device=levels.device)
-                levels[rows] = transition(here, step, layer.space, group["m"], uniform)
+        residue.place(layer, state, bits)
+        if fused.applies(cells, group):
+            return fused.move(cells, gradient, state, group, layer.space, generator)
+        propose = RULES[group["rule"]](gradient, state, group, generator)
+        for rows in _blocks(cells):
+            step = propose(rows)
+            if bits:
+                residue.move(layer, state, rows, step, bits)
                 continue
-            kept = unpack(state["residue"][rows], bits, here)
-            levels[rows], kept = spend(here, step, kept, layer.space, bits)
-            state["residue"][rows] = pack(kept, bits)
+            uniform = torch.rand(step.shape, generator=generator, device=cells.device)
+            cells[rows] = transition(cells[rows], step, layer.space, group["m"], uniform)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the transient weights and their gradients."""
@@ -184,7 +184,11 @@ class DST(torch.optim.Optimizer):
     def state_dict(self) -> dict[str, Any]:
         """Everything but the levels: the rule's tensors, the options, and the generators' states (uint8)."""
         own = {"generators": [g.get_state() for g in self.generators.values()], "gradients_peak": self._gradients_peak}
-        return super().state_dict() | own
+        made = super().state_dict() | own
+        for i, layer in enumerate(self._layers.values()):
+            if layer.spare:  # a residue in the cells, which the layer's own state_dict leaves out
+                made["state"][i] = made["state"].get(i, {}) | {"residue": residue.apart(layer)}
+        return made
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue exactly where the optimizer that made ``state_dict`` stopped."""
@@ -199,20 +203,20 @@ class DST(torch.optim.Optimizer):
 
     def memory(self) -> Memory:
         """Bytes of levels, state and gradients so far."""
-        levels = list(self._layers)
+        cells = list(self._layers)
         kept = (value for state in self.state.values() for value in state.values())
         return Memory(
-            weights=sum(t.numel() for t in levels),
-            levels=sum(t.nbytes for t in levels),
+            weights=sum(t.numel() for t in cells),
+            levels=sum(t.nbytes for t in cells),
             state=sum(value.nbytes for value in kept if isinstance(value, torch.Tensor)),
             gradients_peak=self._gradients_peak,
         )
 
 
-def _blocks(levels: torch.Tensor) -> Iterator[slice]:
+def _blocks(cells: torch.Tensor) -> Iterator[slice]:
     """Rows to move together: on a CPU few enough that all that is computed on the way stays in the cache."""
-    rows = len(levels) if levels.device.type != "cpu" else max(1, BLOCK // levels[0].numel())
-    for first in range(0, len(levels), rows):
+    rows = len(cells) if cells.device.type != "cpu" else max(1, BLOCK // cells[0].numel())
+    for first in range(0, len(cells), rows):
         yield slice(first, first + rows)
 
 

@@ -19,6 +19,7 @@ from gxevent.errors import OptionError
 from gxevent.layers import Pair, pair
 from gxevent.train import winograd
 from gxevent.train.backend import F, nn, torch
+from gxevent.train.residue import join, level_of
 
 FLOAT32_IS_SAFE = 2.0**16
 """Accumulators that can grow beyond this are computed in float64: far below 2**24, so that the rounding errors of any
@@ -44,9 +45,10 @@ def channels_innermost(levels: torch.Tensor) -> torch.Tensor:
 class DiscreteLayer(nn.Module):
     """Base of the layers with weights on a grid.
 
-    ``levels`` (int8, a Parameter that needs no gradient, so that it moves and saves like any other) is all that
-    persists. In training mode ``weight()`` makes a transient float32 copy of the weights' values that autograd
-    differentiates; the optimizer takes its gradient and frees it.
+    ``cells`` (int8, a Parameter that needs no gradient, so that it moves like any other) is all that persists: the
+    weights' ``levels``, and in bits that those leave unused what the optimizer could not spend, if it keeps that. In
+    training mode ``weight()`` makes a transient float32 copy of the weights' values that autograd differentiates; the
+    optimizer takes its gradient and frees it. ``state_dict`` has the levels alone, as ``levels``.
 
     Parameters
     ----------
@@ -61,29 +63,58 @@ class DiscreteLayer(nn.Module):
         self.space, self.input_space = grid.check_space(space), grid.check_space(input_space)
         if levels.dtype != torch.int8 or not bool(grid.contains(levels.cpu().numpy(), space).all()):
             raise OptionError(f"weights: expected int8 levels of Z_{space}, got {levels.dtype} or levels outside")
-        self.levels = nn.Parameter(levels.clone(), requires_grad=False)
+        self.cells = nn.Parameter(levels.clone(), requires_grad=False)
+        self.spare = 0
+        """Low bits of a cell that are not the level's but the optimizer's."""
         self.unit = grid.unit(space) * grid.unit(input_space)
         self._weight: torch.Tensor | None = None
-        self._version = -1  # of the levels that the transient copy was made from
+        self._version = -1  # of the cells that the transient copy was made from
         self.exact = True
         """Inputs are values of Z_input_space; False where they are real numbers, whose sums are no integers."""
         self.on_gradient: Callable[[], None] | None = None
         """Called in ``backward`` as soon as the gradient of the transient copy is there."""
 
+    @property
+    def levels(self) -> torch.Tensor:
+        """int8 levels of the weights: the cells themselves, or a new tensor where those hold more."""
+        return level_of(self.cells, self.spare) if self.spare else self.cells
+
+    @torch.no_grad()
+    def share(self, spare: int, residue: torch.Tensor | None = None) -> None:
+        """Keep ``spare`` low bits of every cell for a residue (int8, by default 0); 0 takes them back."""
+        levels = self.levels
+        self.cells.copy_(join(levels, torch.zeros_like(levels) if residue is None else residue, spare))
+        self.spare = spare
+
+    def _save_to_state_dict(self, destination: dict[str, torch.Tensor], prefix: str, keep_vars: bool) -> None:
+        destination[prefix + "levels"] = self.levels if keep_vars else self.levels.detach()
+
+    def _load_from_state_dict(self, state_dict: dict[str, torch.Tensor], prefix: str, *rest: object) -> None:
+        if prefix + "levels" in state_dict:
+            state_dict[prefix + "cells"] = state_dict.pop(prefix + "levels")
+            self.spare = 0
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
     def weight(self) -> torch.Tensor:
         """Values of the weights, float32; with gradients enabled the one transient copy of this training step."""
         if not torch.is_grad_enabled():
             return self.levels * grid.unit(self.space) + 0.0
-        if self._weight is None or self._version != self.levels._version:
+        if self._weight is None or self._version != self.cells._version:
             self._weight = self.transient().requires_grad_()
-            self._version = self.levels._version
+            self._version = self.cells._version
             if self.on_gradient is not None:
                 self._weight.register_post_accumulate_grad_hook(lambda _: self.on_gradient())
         return self._weight
 
     def transient(self) -> torch.Tensor:
         """A new float32 tensor of the weights' values."""
-        return self.levels.float() * grid.unit(self.space)
+        return self.values_of(self.cells.float())
+
+    def values_of(self, cells: torch.Tensor) -> torch.Tensor:
+        """The weights' values, in place of their cells' numbers as float32: no second copy is made."""
+        if self.spare:  # level_of, exact in float32
+            cells.add_(1 << (self.spare - 1)).mul_(0.5**self.spare).floor_()
+        return cells.mul_(grid.unit(self.space))
 
     def take_gradient(self) -> torch.Tensor | None:
         """Gradient with respect to the weights' values (None if the layer took no part), freeing the copy."""
@@ -113,10 +144,10 @@ class DiscreteLayer(nn.Module):
     @torch.no_grad()
     def accumulate(self, x: torch.Tensor) -> torch.Tensor:
         """The integer accumulators s (as float32) for values ``x``, exact."""
-        largest = self.levels[0].numel() * grid.max_level(self.space) * grid.max_level(self.input_space)
+        largest = self.cells[0].numel() * grid.max_level(self.space) * grid.max_level(self.input_space)
         dtype = torch.float32 if largest < FLOAT32_IS_SAFE else torch.float64
         q = (x / grid.unit(self.input_space)).to(dtype)
-        levels = channels_innermost(self.levels) if self.levels.ndim == 4 else self.levels
+        levels = channels_innermost(self.levels) if self.cells.ndim == 4 else self.levels
         return self.apply_weight(q, levels.to(dtype)).round_().float() + 0.0  # + 0.0 turns -0.0 into 0.0
 
     def apply_weight(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -133,7 +164,7 @@ class DiscreteLinear(DiscreteLayer):
         return F.linear(x, weight)
 
     def extra_repr(self) -> str:
-        return f"{self.levels.shape[1]}, {self.levels.shape[0]}, space={self.space}, input_space={self.input_space}"
+        return f"{self.cells.shape[1]}, {self.cells.shape[0]}, space={self.space}, input_space={self.input_space}"
 
 
 class DiscreteConv2d(DiscreteLayer):
@@ -155,10 +186,10 @@ class DiscreteConv2d(DiscreteLayer):
 
     def transient(self) -> torch.Tensor:
         """Values with the input channels innermost."""
-        return channels_innermost(self.levels).mul_(grid.unit(self.space))
+        return self.values_of(channels_innermost(self.cells))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.training and winograd.applies(x, self.levels, self.stride, self.padding, self.dilation, self.groups):
+        if self.training and winograd.applies(x, self.cells, self.stride, self.padding, self.dilation, self.groups):
             return winograd.conv2d(x, self.weight(), self.padding[0])
         return super().forward(x)
 
@@ -166,7 +197,7 @@ class DiscreteConv2d(DiscreteLayer):
         return F.conv2d(x, weight, None, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
-        out, per_group, *kernel = self.levels.shape
+        out, per_group, *kernel = self.cells.shape
         return (
             f"{per_group * self.groups}, {out}, kernel={tuple(kernel)}, stride={self.stride}, padding={self.padding}, "
             f"dilation={self.dilation}, groups={self.groups}, space={self.space}, input_space={self.input_space}"

@@ -87,7 +87,7 @@ class NetworkSettings(_Settings):
     loss: Literal["squared_hinge", "cross_entropy"] = "squared_hinge"
 
 
-LEARNING_RATES = {"adam": 0.03, "sgd": 0.03, "momentum": 0.03, "residue": 0.5}
+LEARNING_RATES = {"adam": 0.03, "sgd": 0.03, "momentum": 0.03, "residue": 0.2}
 """Where none is given. A residue of few bits does not heed small steps; for ``sgd`` and ``momentum``, whose steps
 follow the loss's scale, no number suits all."""
 
@@ -97,7 +97,7 @@ class DSTSettings(_Settings):
 
     rule: Literal["adam", "sgd", "momentum", "residue"] = "adam"
     lr: Positive | None = None
-    """By default the rule's: 0.5 for ``residue``, else 0.03."""
+    """By default the rule's: 0.2 for ``residue``, else 0.03."""
     lr_end: NotNegative = 1e-5
     m: Positive = 3.0
     betas: tuple[float, float] = (0.9, 0.999)
@@ -105,7 +105,7 @@ class DSTSettings(_Settings):
     moment_bits: Literal[32, 16, 8] = 32
     """How ``adam`` and ``momentum`` keep their averages."""
     residue_bits: Literal[0, 2, 4, 8] | None = None
-    """Bits a weight of what a step could not spend; by default 2 for the rule ``residue``, else 0."""
+    """Bits a weight of what a step could not spend; by default 4 for the rule ``residue``, else 0."""
     in_backward: bool = False
     """Move each layer during the backward pass and free its gradient there."""
 

@@ -71,7 +71,7 @@ def momentum(gradient: torch.Tensor, state: State, options: Options, generator: 
 def residue(gradient: torch.Tensor, state: State, options: Options, generator: torch.Generator) -> Proposal:
     """``-lr * gradient / rms``, rms a running average for each output unit: next to no state.
 
-    The rule's memory is the residue, in ``residue_bits`` a weight: see :func:`gxevent.train.transition.spend`.
+    The rule's memory is the residue, in ``residue_bits`` a weight: see :func:`gxevent.train.residue.spend`.
     """
     beta2 = options["betas"][1]
     flat = gradient.flatten(1)

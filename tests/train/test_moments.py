@@ -74,8 +74,8 @@ def test_factored_average_is_exact_for_rank_one():
         ({"rule": "adam", "moment_bits": 8}, 2 + (30 * 4 + 30 * 4 + 40 * 4) / 1200),  # scales, rows, columns
         ({"rule": "momentum", "moment_bits": 16}, 3),
         ({"rule": "momentum", "moment_bits": 8}, 2 + 30 * 4 / 1200),
-        ({"rule": "residue"}, 1.25 + 30 * 4 / 1200),
-        ({"rule": "residue", "residue_bits": 4}, 1.5 + 30 * 4 / 1200),
+        ({"rule": "residue"}, 1 + 30 * 4 / 1200),  # in bits that the level leaves unused; a scale for each row
+        ({"rule": "residue", "residue_bits": 8}, 2 + 30 * 4 / 1200),
         ({"rule": "sgd", "residue_bits": 8}, 2),
     ],
 )

@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 
 from gxevent import grid  # noqa: E402
-from gxevent.train.transition import pack, spend, transition, unpack  # noqa: E402
+from gxevent.train.transition import transition  # noqa: E402
 
 SPACES = range(7)
 
@@ -97,60 +97,3 @@ def test_never_leaves_the_space(n, d, uniform, m, data):
     moved = int(apply([level], [d], n, m, [uniform])[0])
     assert grid.contains(np.array(moved), n)
     assert (moved - level) * d >= 0  # never against the step
-
-
-def spent(levels, d, kept, n, bits):
-    arrays = (np.asarray(levels, np.int8), np.asarray(d, np.float32), np.asarray(kept, np.int8))
-    moved, rest = spend(*map(torch.from_numpy, arrays), n, bits)
-    return moved.numpy(), rest.numpy()
-
-
-@pytest.mark.parametrize("bits", [2, 4, 8])
-@pytest.mark.parametrize("n", SPACES)
-def test_at_most_half_a_notch_is_lost_when_the_residue_is_kept(n, bits):
-    rng = np.random.default_rng([n, bits])
-    size, dz, notches = 5000, grid.step(n), 1 << (bits - 1)
-    levels = rng.choice(grid.levels(n), size)
-    kept = rng.integers(1 - notches, notches, size)
-    d = (rng.standard_normal(size) * rng.choice([0.01, 0.3, 1, 5], size)).astype(np.float32)
-    moved, rest = spent(levels, d, kept, n, bits)
-    assert moved.dtype == rest.dtype == np.int8
-    assert grid.contains(moved, n).all()
-    assert (np.abs(rest) < notches).all()
-    before = levels * grid.unit(n) + kept * dz / notches
-    after = moved * grid.unit(n) + rest * dz / notches
-    wanted = np.clip(before + d.astype(np.float64), -1, 1)
-    assert (np.abs(after - wanted) <= dz / notches / 2 + 1e-6).all()
-
-
-@pytest.mark.parametrize(
-    ("level", "kept", "d", "moved", "rest"),
-    [
-        (0, 0, 0.24, 0, 0),  # notches of a half: less than half of one is lost
-        (0, 0, 0.26, 0, 1),
-        (0, 1, 0.26, 1, 0),  # two notches are a grid step, and spent
-        (0, 1, -0.4, 0, 0),
-        (0, -1, 0.5, 0, 0),
-        (0, -1, 1.6, 1, 0),
-        (0, 0, -0.8, -1, 0),  # rounded up to a whole step
-        (1, 0, 0.9, 1, 0),  # at the boundary nothing is left to move, and nothing to keep
-        (1, -1, -0.5, 0, 0),
-        (1, -1, 0.3, 1, 0),
-        (-1, 0, 9.0, 1, 0),
-        (1, 0, -1.5, 0, -1),
-    ],
-)
-def test_residues_by_hand(level, kept, d, moved, rest):
-    assert [int(made[0]) for made in spent([level], [d], [kept], 1, 2)] == [moved, rest]
-
-
-@pytest.mark.parametrize("bits", [2, 4, 8])
-@pytest.mark.parametrize("count", [1, 4, 7, 64])
-def test_notches_are_packed_without_loss(bits, count):
-    notches = (
-        np.random.default_rng(count).integers(1 - (1 << (bits - 1)), 1 << (bits - 1), (count, 3, 1)).astype(np.int8)
-    )
-    packed = pack(torch.from_numpy(notches), bits)
-    assert packed.dtype == torch.uint8
-    assert packed.shape == (count, -(-3 * bits // 8))
-    np.testing.assert_array_equal(unpack(packed, bits, torch.from_numpy(notches)).numpy(), notches)
