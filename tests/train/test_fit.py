@@ -148,20 +148,24 @@ class Stop(Exception):
     pass
 
 
+@pytest.mark.parametrize("rule", ["adam", "residue"])
 @pytest.mark.parametrize("stop", [Stop, KeyboardInterrupt])
 @pytest.mark.parametrize("after", [1, 3])
-def test_a_stopped_run_continues_exactly(parts, tmp_path, stop, after):
-    whole = fit(parts)
+def test_a_stopped_run_continues_exactly(parts, tmp_path, stop, after, rule):
+    def begin():
+        return Fit(from_settings({**RECIPE.settings(), "dst": {"rule": rule}}, "tiny"), *parts, CLASSES)
+
+    whole = begin()
     whole.run(quiet=True)
 
     def interrupt(epoch):
         if epoch.epoch == after:
             raise stop
 
-    stopped = fit(parts)
+    stopped = begin()
     with pytest.raises(stop):
         stopped.run(tmp_path / "a.ckpt", quiet=True, on_epoch=interrupt)
-    resumed = fit(parts)
+    resumed = begin()
     resumed.restore(tmp_path / "a.ckpt")
     assert len(resumed.history) == after
     resumed.run(tmp_path / "a.ckpt", quiet=True)
