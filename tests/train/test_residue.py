@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch")
 from gxevent import grid  # noqa: E402
 from gxevent.train import residue  # noqa: E402
 from gxevent.train.dst import DST  # noqa: E402
-from gxevent.train.modules import DiscreteLinear, random_levels  # noqa: E402
+from gxevent.train.modules import DiscreteConv2d, DiscreteLinear, random_levels  # noqa: E402
 from gxevent.train.residue import fits, join, level_of, pack, spend, unpack  # noqa: E402
 
 SPACES = range(7)
@@ -137,6 +137,19 @@ def test_training_goes_on_exactly_from_saved_state(space):
         for i in order:
             (other, resumed)[i].load_state_dict(copy.deepcopy(states[i]))
         assert torch.equal(train(other, resumed, 6, seed=9), wanted)
+
+
+@pytest.mark.parametrize(("space", "bits"), [(0, 4), (1, 2), (1, 4), (3, 4)])
+def test_a_convolution_computes_with_the_levels_alone(space, bits):
+    rng = np.random.default_rng(bits)
+    levels = torch.from_numpy(random_levels((6, 4, 3, 3), space, rng))
+    plain, shared = DiscreteConv2d(levels, space), DiscreteConv2d(levels, space)
+    notches = rng.integers(1 - (1 << (bits - 1)), 1 << (bits - 1), levels.shape).astype(np.int8)
+    shared.share(bits, torch.from_numpy(notches))
+    assert not torch.equal(shared.cells, levels)
+    x = torch.from_numpy(rng.integers(-1, 2, (2, 4, 5, 5)).astype(np.float32))
+    for train in (True, False):
+        assert torch.equal(shared.train(train)(x), plain.train(train)(x))
 
 
 def test_another_rule_goes_on_from_the_levels_alone():
